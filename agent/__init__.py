@@ -1,0 +1,1 @@
+"""The DICOM node: receives brain MRI, analyses it, returns the results."""

@@ -1,0 +1,1 @@
+"""Trains, calibrates and exports the anomaly models that the agent serves. Owns torch."""

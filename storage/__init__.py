@@ -1,0 +1,1 @@
+"""What must survive: image files, studies, results and model versions."""

@@ -1,0 +1,23 @@
+"""Errors that storage raises.
+
+StorageError
+ ├── NotFound     the named row or file does not exist
+ ├── Conflict     the change contradicts what is already stored
+ └── StoreFull    no room to keep another file safely
+"""
+
+
+class StorageError(Exception):
+    """Storage could not do what was asked."""
+
+
+class NotFound(StorageError):
+    """The named row or file does not exist."""
+
+
+class Conflict(StorageError):
+    """The change contradicts what is already stored."""
+
+
+class StoreFull(StorageError):
+    """There is no room to keep another file safely."""

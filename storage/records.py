@@ -1,0 +1,204 @@
+"""Frozen values that leave storage, and the states they can be in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NewType
+
+StudyUid = NewType("StudyUid", str)
+SeriesUid = NewType("SeriesUid", str)
+SopUid = NewType("SopUid", str)
+
+StudyKey = NewType("StudyKey", str)
+"""Names one revision of one study: `<study instance uid>#<revision>`."""
+
+
+class StudyState(StrEnum):
+    """Where one revision of a study stands."""
+
+    RECEIVING = "RECEIVING"  # images may still come
+    COMPLETE = "COMPLETE"  # all is here, the work is enqueued
+    ANALYSING = "ANALYSING"  # a worker has it
+    COMPOSED = "COMPOSED"  # the result objects are on disk
+    DELIVERING = "DELIVERING"  # results are on their way to the destinations
+    DELIVERED = "DELIVERED"  # every destination stored every result
+    NOT_ANALYSED = "NOT_ANALYSED"  # ended with a report that says why there is no result
+    FAILED = "FAILED"  # ended after the last try; a person must look
+    CANCELLED = "CANCELLED"  # a person stopped it
+
+
+TERMINAL_STATES = frozenset(
+    {StudyState.DELIVERED, StudyState.NOT_ANALYSED, StudyState.FAILED, StudyState.CANCELLED}
+)
+
+
+class Priority(StrEnum):
+    """How urgent a study is; STAT goes first."""
+
+    STAT = "STAT"
+    ROUTINE = "ROUTINE"
+
+
+class Outcome(StrEnum):
+    """How an analysis ended."""
+
+    ABNORMAL = "ABNORMAL"
+    NO_ABNORMALITY = "NO_ABNORMALITY"
+    NOT_ANALYSED = "NOT_ANALYSED"
+
+
+class Role(StrEnum):
+    """What a result object is for."""
+
+    REPORT = "REPORT"
+    SEGMENTATION = "SEGMENTATION"
+    HEATMAP = "HEATMAP"
+
+
+class DeliveryState(StrEnum):
+    """How far one object has come on its way to one destination."""
+
+    PENDING = "PENDING"
+    STORED = "STORED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredFile:
+    """A file the store keeps. `path` is relative to the store's root, with forward slashes."""
+
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instance:
+    """One received image. `content_sha256` covers transfer syntax and encoded data set, not the
+    file header, so that the same image sent by two peers counts as one."""
+
+    study_uid: StudyUid
+    series_uid: SeriesUid
+    sop_uid: SopUid
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    source_ae: str
+    priority: Priority
+    path: str
+    content_sha256: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One revision of a study."""
+
+    study_uid: StudyUid
+    revision: int
+    state: StudyState
+    priority: Priority
+    attempt: int
+    source_ae: str
+    instance_count: int
+    first_received_at: datetime
+    last_received_at: datetime
+    completed_at: datetime | None
+    completion_evidence: str | None
+    finished_at: datetime | None
+    error: str | None
+
+    @property
+    def key(self) -> StudyKey:
+        """The name of this revision."""
+        return StudyKey(f"{self.study_uid}#{self.revision}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesDecision:
+    """Whether one series of a study was read, and why."""
+
+    series_uid: SeriesUid
+    modality: str
+    description: str
+    instance_count: int
+    chosen: bool
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """What a model said about one revision of a study, and everything needed to say it again.
+
+    Scores, p-values and thresholds are None where the study was not analysed; `reason_code` and
+    `reason` are None where it was.
+    """
+
+    outcome: Outcome
+    reason_code: str | None
+    reason: str | None
+    series_uid: SeriesUid | None
+    study_score: float | None
+    study_p_value: float | None
+    slice_scores: tuple[float, ...]
+    slice_p_values: tuple[float, ...]
+    model_name: str
+    model_version: str
+    model_sha256: str
+    threshold_version: str
+    input_sha256: str
+    runtime: str
+    code_version: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesion:
+    """One connected finding. Lengths in mm, positions in LPS mm, `number` from 1 by volume."""
+
+    number: int
+    tracking_uid: str
+    volume_ml: float
+    diameter_mm: float
+    centroid_mm: tuple[float, float, float]
+    peak_score: float
+    mean_score: float
+    slice_index: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultObject:
+    """A DICOM object made from an analysis, as it lies in the store."""
+
+    sop_uid: SopUid
+    sop_class_uid: str
+    series_uid: SeriesUid
+    role: Role
+    transfer_syntax_uid: str
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """One result object on its way to one destination. `status` is the DIMSE status, if any."""
+
+    sop_uid: SopUid
+    destination: str
+    state: DeliveryState
+    attempts: int
+    status: int | None
+    error: str | None
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersion:
+    """A model folder the node knows."""
+
+    name: str
+    version: str
+    sha256: str
+    folder: str
+    active: bool
+    registered_at: datetime
