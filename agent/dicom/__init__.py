@@ -1,0 +1,1 @@
+"""Everything that speaks DICOM: headers, series, network services and result objects."""

@@ -1,0 +1,1 @@
+"""The DICOM objects we return: one file each, each with one `build`."""
