@@ -1,0 +1,165 @@
+"""Where each slice of the analysed series lies, and stand-ins that say so to highdicom.
+
+Classic and enhanced MR are read alike; what a scanner left out (a slice thickness) or wrote twice
+is replaced by what the positions say.
+"""
+
+from collections.abc import Sequence as Slices
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import UID
+from pydicom.valuerep import DSfloat
+
+from agent.dicom.frames import Frame
+from agent.dicom.objects.equipment import stand_in
+from agent.dicom.source import SourceImages
+
+_LETTERS = ("L", "P", "H"), ("R", "A", "F")  # growing and falling x, y, z (PS3.3 C.7.6.1.1.1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlicePlane:
+    """Place of one slice in LPS mm. `orientation` holds the directions of rows, then columns.
+
+    `spacing_mm` is the distance between rows, then between columns.
+    """
+
+    position_mm: NDArray[np.float64]
+    orientation: NDArray[np.float64]
+    spacing_mm: tuple[float, float]
+
+    def enlarged(self, factor: int) -> "SlicePlane":
+        """The same slice with `factor` times as many rows and columns."""
+        down, along = self.spacing_mm
+        shift = (1.0 / factor - 1.0) / 2.0
+        corner = along * self.orientation[:3] + down * self.orientation[3:]
+        return SlicePlane(
+            position_mm=self.position_mm + shift * corner,
+            orientation=self.orientation,
+            spacing_mm=(down / factor, along / factor),
+        )
+
+    def write(self, result: Dataset) -> None:
+        """Set the Image Plane attributes (PS3.3 C.7.6.2)."""
+        result.PixelSpacing = decimals(self.spacing_mm)
+        result.ImageOrientationPatient = decimals(self.orientation)
+        result.ImagePositionPatient = decimals(self.position_mm)
+
+    @property
+    def patient_orientation(self) -> list[str]:
+        """Letters for where rows and columns point, e.g. `["L", "P"]`."""
+        return [_letters(self.orientation[:3]), _letters(self.orientation[3:])]
+
+
+def decimals(values: Slices[float] | NDArray[np.float64]) -> list[DSfloat]:
+    """Decimal strings of at most 16 characters."""
+    return [DSfloat(float(value), auto_format=True) for value in values]
+
+
+def frame_of_reference(source: SourceImages | None) -> str | None:
+    """The frame of reference of the analysed series; without one nothing can be placed in it."""
+    if source is None:
+        return None
+    return Frame(source.datasets[0]).text("FrameOfReferenceUID") or None
+
+
+def planes_of(source: SourceImages) -> list[SlicePlane]:
+    """The plane of each slice. Raises ValueError where a slice does not say where it lies."""
+    return [_plane(Frame(*named)) for named in source.slices()]
+
+
+def thickness_mm(source: SourceImages) -> float:
+    """Slice thickness as stated, else the distance between slices."""
+    stated = Frame(*next(source.slices())).number_of("SliceThickness")
+    return stated if stated and stated > 0 else distance_mm(source)
+
+
+def distance_mm(source: SourceImages) -> float:
+    """Distance between neighbouring slices, along their normal; the row spacing for one slice."""
+    slices = list(source.slices())
+    first, last = (_plane(Frame(*slices[end])) for end in (0, -1))
+    if len(slices) == 1:
+        return first.spacing_mm[0]
+    normal = np.cross(first.orientation[:3], first.orientation[3:])
+    return abs(float(np.dot(last.position_mm - first.position_mm, normal))) / (len(slices) - 1)
+
+
+def slice_stand_ins(source: SourceImages) -> list[Dataset]:
+    """The series as highdicom needs it: one image a slice, or one object with just its frames."""
+    if source.frame_numbers is None:
+        return [slice_stand_in(source, index) for index in range(source.slice_count)]
+    return [_multi_frame(slice_stand_in(source, 0), planes_of(source), source)]
+
+
+def slice_stand_in(source: SourceImages, index: int) -> Dataset:
+    """One slice as a single-frame image, even of an enhanced object."""
+    dataset, number = list(source.slices())[index]
+    return _placed(stand_in(dataset), dataset, source, _plane(Frame(dataset, number)))
+
+
+def _plane(frame: Frame) -> SlicePlane:
+    position = frame.numbers("ImagePositionPatient", count=3)
+    orientation = frame.numbers("ImageOrientationPatient", count=6)
+    spacing = frame.numbers("PixelSpacing", count=2)
+    if position is None or orientation is None or spacing is None:
+        name = frame.text("SOPInstanceUID")
+        raise ValueError(f"Image {name} does not say where it lies; no result can be drawn on it.")
+    return SlicePlane(
+        position_mm=np.array(position),
+        orientation=np.array(orientation),
+        spacing_mm=(spacing[0], spacing[1]),
+    )
+
+
+def _placed(reduced: Dataset, dataset: Dataset, source: SourceImages, plane: SlicePlane) -> Dataset:
+    """Add size and place to a stand-in."""
+    frame_uid = frame_of_reference(source)
+    if frame_uid is not None:
+        reduced.FrameOfReferenceUID = UID(frame_uid)
+    reduced.Rows, reduced.Columns = int(dataset.Rows), int(dataset.Columns)
+    plane.write(reduced)
+    reduced.SliceThickness = DSfloat(thickness_mm(source), auto_format=True)
+    reduced.SpacingBetweenSlices = DSfloat(distance_mm(source), auto_format=True)
+    if Frame(dataset).text("LossyImageCompression") == "01":
+        for keyword in ("", "Ratio", "Method"):
+            name = f"LossyImageCompression{keyword}"
+            if name in dataset:
+                reduced[name] = dataset[name]
+    return reduced
+
+
+def _multi_frame(reduced: Dataset, planes: Slices[SlicePlane], source: SourceImages) -> Dataset:
+    """The enhanced object cut down to the analysed frames, in slice order."""
+    shared, first = Dataset(), Dataset()
+    planes[0].write(first)
+    orientation, measures = Dataset(), Dataset()
+    orientation.ImageOrientationPatient = first.ImageOrientationPatient
+    measures.PixelSpacing = first.PixelSpacing
+    measures.SliceThickness = reduced.SliceThickness
+    measures.SpacingBetweenSlices = reduced.SpacingBetweenSlices
+    shared.PlaneOrientationSequence = Sequence([orientation])
+    shared.PixelMeasuresSequence = Sequence([measures])
+    frames = []
+    for plane in planes:
+        position, groups = Dataset(), Dataset()
+        position.ImagePositionPatient = decimals(plane.position_mm)
+        groups.PlanePositionSequence = Sequence([position])
+        frames.append(groups)
+    for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        delattr(reduced, keyword)
+    reduced.NumberOfFrames = source.slice_count
+    reduced.SharedFunctionalGroupsSequence = Sequence([shared])
+    reduced.PerFrameFunctionalGroupsSequence = Sequence(frames)
+    return reduced
+
+
+def _letters(direction: NDArray[np.float64]) -> str:
+    """The patient's sides that a direction points to, the nearest first."""
+    order = np.argsort(-np.abs(direction))
+    return "".join(
+        _LETTERS[int(direction[axis] < 0)][axis] for axis in order if abs(direction[axis]) > 1e-3
+    )

@@ -1,0 +1,106 @@
+"""The report: a Comprehensive 3D SR of TID 1500 (PS3.16), made for every study, also when nothing
+was found and when nothing could be analysed."""
+
+from typing import Any
+
+from highdicom import sr
+from pydicom.dataset import Dataset
+from pydicom.uid import UID, MRImageStorage
+
+from agent.dicom import codes, identifiers
+from agent.dicom.objects import equipment, measurements, planes
+from agent.dicom.objects.context import ResultContext
+from agent.imaging.results import Findings
+from storage.records import Role
+
+
+def build(
+    context: ResultContext, *, findings: Findings | None, segmentation: Dataset | None
+) -> Dataset:
+    """The report of an analysis, preliminary and unverified.
+
+    `findings` is None for a study that was not analysed; `segmentation` is the object that
+    `segmentation.build` made of the same context, None where there is none.
+    """
+    result: Dataset = sr.Comprehensive3DSR(
+        evidence=_evidence(context, segmentation),
+        content=_content(context, findings, segmentation),
+        series_instance_uid=equipment.series_uid(context, Role.REPORT),
+        series_number=context.series_number(Role.REPORT),
+        sop_instance_uid=equipment.instance_uid(context, Role.REPORT),
+        instance_number=1,
+        manufacturer=equipment.MANUFACTURER,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+    )
+    _restore_classes(result, context)
+    equipment.stamp(result, context, Role.REPORT)
+    result.CodingSchemeIdentificationSequence = equipment.coding_scheme()
+    return result
+
+
+def _content(
+    context: ResultContext, findings: Findings | None, segmentation: Dataset | None
+) -> sr.MeasurementReport:
+    groups: list[Any] = [measurements.of_study(context)]
+    if findings is not None:
+        for lesion in context.lesions:
+            if segmentation is not None:
+                groups.append(measurements.of_segment(context, lesion, segmentation))
+            groups.append(
+                measurements.of_outline(context, lesion, findings, alone=segmentation is None)
+            )
+    return sr.MeasurementReport(
+        observation_context=sr.ObservationContext(observer_device_context=_observer(context)),
+        procedure_reported=codes.BRAIN_MRI,
+        imaging_measurements=groups,
+        title=codes.REPORT_TITLE,
+        referenced_images=_key_images(context, findings),
+    )
+
+
+def _observer(context: ResultContext) -> sr.ObserverContext:
+    return sr.ObserverContext(
+        observer_type=sr.CodedConcept.from_code(codes.DEVICE),
+        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
+            uid=identifiers.device_uid(context.namespace),
+            name=context.device_name,
+            manufacturer_name=equipment.MANUFACTURER,
+            model_name=equipment.model_title(context),
+            serial_number=equipment.serial_number(context),
+        ),
+    )
+
+
+def _key_images(context: ResultContext, findings: Findings | None) -> list[Dataset] | None:
+    """The slices that the report speaks of: describing all 180 of a volume costs seconds."""
+    if context.source is None or findings is None:
+        return None
+    indices = sorted({lesion.slice_index for lesion in context.lesions})
+    if not indices:
+        indices = [int(findings.slice_scores.argmax())]
+    stand_ins = [planes.slice_stand_in(context.source, index) for index in indices]
+    return list({str(image.SOPInstanceUID): image for image in stand_ins}.values())
+
+
+def _evidence(context: ResultContext, segmentation: Dataset | None) -> list[Dataset]:
+    """Every image of the study, by name, and the Segmentation."""
+    images = [*(context.source.datasets if context.source else ()), *context.study]
+    evidence = [equipment.stand_in(image) for image in images]
+    if segmentation is not None:
+        evidence.append(equipment.stand_in(segmentation))
+    # highdicom looks the first one's class up in its tables, which do not hold every class.
+    evidence[0].SOPClassUID = MRImageStorage
+    return evidence
+
+
+def _restore_classes(result: Dataset, context: ResultContext) -> None:
+    """Give the evidence its real SOP classes which `_evidence` hid from highdicom."""
+    images = [*(context.source.datasets if context.source else ()), *context.study]
+    classes = {str(image.SOPInstanceUID): str(image.SOPClassUID) for image in images}
+    for study in result.CurrentRequestedProcedureEvidenceSequence:
+        for series in study.ReferencedSeriesSequence:
+            for item in series.ReferencedSOPSequence:
+                name = str(item.ReferencedSOPInstanceUID)
+                item.ReferencedSOPClassUID = UID(classes.get(name, item.ReferencedSOPClassUID))

@@ -1,0 +1,52 @@
+"""What a report says in words: the verdict, what was read, and how the result came about."""
+
+from agent.dicom.objects.context import ResultContext
+from storage.records import Outcome, SeriesDecision
+
+_RESEARCH = "Research use only, not for diagnosis."
+
+
+def impression(context: ResultContext) -> str:
+    """The answer in one or two sentences that can be read alone."""
+    analysis = context.analysis
+    if analysis.outcome is Outcome.NOT_ANALYSED:
+        why = analysis.reason or "No reason was recorded."
+        return f"NOT ANALYSED: this is no statement about the patient. {why} {_RESEARCH}"
+    if analysis.outcome is Outcome.NO_ABNORMALITY:
+        return (
+            "No abnormality detected by the model. Disease is not ruled out by this. "
+            f"{_scores(context)} {_RESEARCH}"
+        )
+    count = len(context.lesions)
+    volume_ml = sum(lesion.volume_ml for lesion in context.lesions)
+    regions = "1 abnormal region" if count == 1 else f"{count} abnormal regions"
+    return f"{regions} found, {volume_ml:.1f} ml in all. {_scores(context)} {_RESEARCH}"
+
+
+def comments(context: ResultContext) -> list[str]:
+    """How the result came about: completeness, series by series, and what to replay it with."""
+    analysis = context.analysis
+    replay = (
+        f"Model {analysis.model_name} {analysis.model_version} (sha256 {analysis.model_sha256}), "
+        f"thresholds {analysis.threshold_version}, input sha256 {analysis.input_sha256}, "
+        f"agent {analysis.code_version}, {analysis.runtime}."
+    )
+    return [
+        f"Completeness of the study: {context.completion_evidence}",
+        *map(_decision, context.decisions),
+        replay,
+    ]
+
+
+def _scores(context: ResultContext) -> str:
+    score, p_value = context.analysis.study_score, context.analysis.study_p_value
+    if score is None or p_value is None:
+        return "No score was recorded."
+    return f"Study score {score:.4g}, p = {p_value:.3g}."
+
+
+def _decision(decision: SeriesDecision) -> str:
+    verb = "read" if decision.chosen else "not read"
+    images = "1 image" if decision.instance_count == 1 else f"{decision.instance_count} images"
+    name = decision.description or "without description"
+    return f'Series "{name}" ({decision.modality}, {images}) {verb}: {decision.reason}'

@@ -1,0 +1,106 @@
+"""What a good model says about the phantom, and the records made of it."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.imaging.results import Findings, Region
+from agent.imaging.volume import Volume
+from mr_headers import uid
+from phantom import LESION_CENTRE_MM, LESION_RADIUS_MM
+from storage import records
+
+CREATED_AT = datetime(2026, 3, 4, 5, 6, 7, 250000, tzinfo=UTC)
+
+
+def findings(of: Volume, *, abnormal: bool = True) -> Findings:
+    """What a good model says about the phantom: the lesion, and a smaller false one behind it."""
+    shape = of.voxels.shape
+    grid = np.stack([*np.indices(shape, dtype=np.float64), np.ones(shape)])
+    place = np.moveaxis(np.tensordot(of.affine[:3], grid, axes=1), 0, -1)
+    anomaly = np.zeros(shape, dtype=np.float32)
+    labels = np.zeros(shape, dtype=np.uint16)
+    if abnormal:
+        behind = np.add(LESION_CENTRE_MM, (-55.0, 30.0, -25.0))
+        for number, (centre, radius) in enumerate(
+            ((np.array(LESION_CENTRE_MM), LESION_RADIUS_MM), (behind, 8.0)), start=1
+        ):
+            distance = np.linalg.norm(place - centre, axis=-1)
+            anomaly = np.maximum(anomaly, np.clip(1.6 - distance / radius, 0, None)).astype("f4")
+            labels[distance <= radius] = number
+    regions = tuple(region(of, anomaly, labels, number) for number in range(1, labels.max() + 1))
+    scores = anomaly.max(axis=(1, 2)).astype(np.float64)
+    return Findings(
+        anomaly_map=anomaly,
+        labels=labels,
+        slice_scores=scores,
+        slice_p_values=np.exp(-3.0 * scores),
+        slice_anomalous=np.asarray(labels.any(axis=(1, 2)), dtype=np.bool_),
+        study_score=float(scores.max()),
+        study_p_value=float(np.exp(-3.0 * scores.max())),
+        pixel_threshold=0.6,
+        regions=regions,
+    )
+
+
+def region(
+    of: Volume, anomaly: NDArray[np.float32], labels: NDArray[np.uint16], number: int
+) -> Region:
+    mask = labels == number
+    widest = int(mask.sum(axis=(1, 2)).argmax())
+    centre = tuple(float(axis.mean()) for axis in np.nonzero(mask))
+    area = float(mask[widest].sum()) * of.spacing_mm[1] * of.spacing_mm[2]
+    return Region(
+        number=number,
+        volume_ml=float(mask.sum()) * of.voxel_ml,
+        diameter_mm=2.0 * float(np.sqrt(area / np.pi)),
+        centroid_mm=of.position_mm((centre[0], centre[1], centre[2])),
+        peak_score=float(anomaly[mask].max()),
+        mean_score=float(anomaly[mask].mean()),
+        slice_index=widest,
+    )
+
+
+def analysis(answer: Findings | None, *, series_uid: str | None = None) -> records.Analysis:
+    """The stored record of an answer; None stands for a study that was not analysed."""
+    outcome = records.Outcome.NOT_ANALYSED
+    if answer is not None:
+        abnormal = records.Outcome.ABNORMAL
+        outcome = abnormal if answer.abnormal else records.Outcome.NO_ABNORMALITY
+    missing = answer is None
+    return records.Analysis(
+        outcome=outcome,
+        reason_code="NO_SUITABLE_SERIES" if missing else None,
+        reason="No axial T2-FLAIR series of the head was found." if missing else None,
+        series_uid=records.SeriesUid(series_uid) if series_uid else None,
+        study_score=None if answer is None else answer.study_score,
+        study_p_value=None if answer is None else answer.study_p_value,
+        slice_scores=() if answer is None else tuple(map(float, answer.slice_scores)),
+        slice_p_values=() if answer is None else tuple(map(float, answer.slice_p_values)),
+        model_name="restorer",
+        model_version="1.0.0",
+        model_sha256="a" * 64,
+        threshold_version="1",
+        input_sha256="b" * 64,
+        runtime="onnxruntime 1.28 CPUExecutionProvider",
+        code_version="0.1.0",
+        created_at=CREATED_AT,
+    )
+
+
+def lesions(answer: Findings) -> tuple[records.Lesion, ...]:
+    """The stored record of the regions of an answer."""
+    return tuple(
+        records.Lesion(
+            number=region.number,
+            tracking_uid=uid("lesion", region.number),
+            volume_ml=region.volume_ml,
+            diameter_mm=region.diameter_mm,
+            centroid_mm=region.centroid_mm,
+            peak_score=region.peak_score,
+            mean_score=region.mean_score,
+            slice_index=region.slice_index,
+        )
+        for region in answer.regions
+    )
