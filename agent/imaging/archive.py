@@ -1,0 +1,52 @@
+"""Findings as bytes and back, so that results can be built and built again from what was stored."""
+
+import io
+import json
+from dataclasses import asdict
+
+import numpy as np
+
+from agent.imaging.results import Findings, Region
+
+
+def to_bytes(findings: Findings) -> bytes:
+    """Pack findings into one compressed NumPy archive without pickles."""
+    numbers = {
+        "study_score": findings.study_score,
+        "study_p_value": findings.study_p_value,
+        "pixel_threshold": findings.pixel_threshold,
+        "regions": [asdict(region) for region in findings.regions],
+    }
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        anomaly_map=findings.anomaly_map,
+        labels=findings.labels,
+        slice_scores=findings.slice_scores,
+        slice_p_values=findings.slice_p_values,
+        slice_anomalous=findings.slice_anomalous,
+        numbers=np.frombuffer(json.dumps(numbers).encode(), dtype=np.uint8),
+    )
+    return buffer.getvalue()
+
+
+def from_bytes(data: bytes) -> Findings:
+    """Unpack what `to_bytes` made."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        numbers = json.loads(arrays["numbers"].tobytes())
+        return Findings(
+            anomaly_map=arrays["anomaly_map"],
+            labels=arrays["labels"],
+            slice_scores=arrays["slice_scores"],
+            slice_p_values=arrays["slice_p_values"],
+            slice_anomalous=arrays["slice_anomalous"],
+            study_score=numbers["study_score"],
+            study_p_value=numbers["study_p_value"],
+            pixel_threshold=numbers["pixel_threshold"],
+            regions=tuple(_region(values) for values in numbers["regions"]),
+        )
+
+
+def _region(values: dict[str, object]) -> Region:
+    values["centroid_mm"] = tuple(values["centroid_mm"])  # type: ignore[arg-type]  # JSON has lists
+    return Region(**values)  # type: ignore[arg-type]  # the keys are the fields

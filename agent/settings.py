@@ -1,0 +1,197 @@
+"""The configuration: one TOML file and `NEUROSIEVE_*` variables; nobody else reads either."""
+
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from agent.errors import ConfigurationError
+
+DEFAULT_FILE = Path("agent.toml")
+
+
+class Section(BaseModel):
+    """One table of the file; unknown keys are refused, so that a typing error is seen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _ae_title(value: str) -> str:
+    """PS3.5 6.2, VR AE: 1 to 16 characters of the default repertoire without backslash."""
+    title = value.strip()
+    if not 1 <= len(title) <= 16 or "\\" in title or not title.isascii():
+        raise ValueError("an AE title has 1 to 16 ASCII characters and no backslash")
+    return title
+
+
+class NodeSettings(Section):
+    """Who we are, where we listen and where everything is kept."""
+
+    ae_title: str = "NEUROSIEVE"
+    host: str = "127.0.0.1"
+    port: int = Field(default=11112, ge=0, le=65535)
+    data_dir: Path = Path("data")
+    database_url: str = ""  # empty: SQLite in data_dir
+    slot: str = "0"  # names this worker among those of the host
+    reserve_gb: float = Field(default=2.0, ge=0)  # free space below which images are refused
+    maximum_associations: int = Field(default=20, ge=1)
+
+    _check_title = field_validator("ae_title")(_ae_title)
+
+
+class CompletionSettings(Section):
+    """When a study counts as complete."""
+
+    quiet_seconds: float = Field(default=10.0, ge=0)
+
+
+class PeerSettings(Section):
+    """A system that sends to us."""
+
+    ae_title: str
+    host: str = "127.0.0.1"
+    port: int = Field(default=104, ge=1, le=65535)
+    quiet_seconds: float | None = Field(default=None, ge=0)  # overrides completion.quiet_seconds
+
+    _check_title = field_validator("ae_title")(_ae_title)
+
+
+class DestinationSettings(Section):
+    """A system that results go to."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    ae_title: str
+    host: str = "127.0.0.1"
+    port: int = Field(ge=1, le=65535)
+
+    _check_title = field_validator("ae_title")(_ae_title)
+
+
+class DeliverySettings(Section):
+    """How often and how patiently a destination is tried."""
+
+    maximum_tries: int = Field(default=20, ge=1)
+    first_retry_seconds: float = Field(default=10.0, gt=0)  # doubles with every try
+    longest_retry_seconds: float = Field(default=3600.0, gt=0)
+
+
+class WorkSettings(Section):
+    """How often a failing step of the analysis is tried."""
+
+    maximum_tries: int = Field(default=3, ge=1)
+    first_retry_seconds: float = Field(default=2.0, gt=0)  # doubles with every try
+
+
+class SeriesSettings(Section):
+    """Which series is read. What is not set keeps the built-in rule for axial T2-FLAIR."""
+
+    include: tuple[str, ...] | None = None  # regular expressions on the description
+    exclude: tuple[str, ...] | None = None
+    excluded_body_part: str | None = None  # regular expression
+    timing_suffices: bool | None = None  # take a series by its times though no pattern names it
+    minimum_slices: int | None = Field(default=None, ge=1)
+    minimum_coverage_mm: float | None = Field(default=None, gt=0)
+    inversion_time_ms: tuple[float, float] | None = None  # from, to
+    minimum_echo_time_ms: float | None = Field(default=None, gt=0)
+    minimum_repetition_time_ms: float | None = Field(default=None, gt=0)
+
+
+class ModelSettings(Section):
+    """Which model runs, and where."""
+
+    folder: Path | None = None  # None: the model shipped with the package
+    provider: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = Field(default=None, ge=1)
+
+
+class ResultSettings(Section):
+    """What the result objects look like."""
+
+    heatmap: Literal["all", "lesions", "off"] = "all"
+    series_number_base: int = Field(default=9000, ge=1)
+
+
+class LogSettings(Section):
+    """How the node logs, always to standard error."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["text", "json"] = "text"
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured. Environment beats file, file beats default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="NEUROSIEVE_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    node: NodeSettings = NodeSettings()
+    completion: CompletionSettings = CompletionSettings()
+    peers: tuple[PeerSettings, ...] = ()
+    destinations: tuple[DestinationSettings, ...] = ()
+    delivery: DeliverySettings = DeliverySettings()
+    work: WorkSettings = WorkSettings()
+    series: SeriesSettings = SeriesSettings()
+    model: ModelSettings = ModelSettings()
+    results: ResultSettings = ResultSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(  # environment first; the file comes as init arguments
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order of the sources, strongest first."""
+        return env_settings, init_settings
+
+    @field_validator("destinations")
+    @classmethod
+    def _names_differ(
+        cls, destinations: tuple[DestinationSettings, ...]
+    ) -> tuple[DestinationSettings, ...]:
+        names = [destination.name for destination in destinations]
+        if len(set(names)) != len(names):
+            raise ValueError("two destinations carry the same name")
+        return destinations
+
+    @property
+    def database_url(self) -> str:
+        """The configured URL, or that of the embedded database."""
+        embedded = self.node.data_dir.absolute() / "neurosieve.db"
+        return self.node.database_url or f"sqlite:///{embedded.as_posix()}"
+
+    def quiet_seconds(self, ae_title: str) -> float:
+        """How long a study from this sender must be quiet before it counts as complete."""
+        for peer in self.peers:
+            if peer.ae_title == ae_title and peer.quiet_seconds is not None:
+                return peer.quiet_seconds
+        return self.completion.quiet_seconds
+
+
+def load(path: Path | None = None) -> Settings:
+    """Read the named file, or `agent.toml` where there is one, or the defaults.
+
+    Raises ConfigurationError that names the key and what is wrong with it.
+    """
+    if path is not None and not path.is_file():
+        raise ConfigurationError(f"There is no configuration file {path}.")
+    file = path or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
+    try:
+        return Settings(**(tomllib.loads(file.read_text("utf-8")) if file else {}))
+    except ValidationError as error:
+        raise ConfigurationError(_sentence(error, file)) from error
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise ConfigurationError(f"{file} cannot be read as TOML: {error}.") from error
+
+
+def _sentence(error: ValidationError, file: Path | None) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    where = file or "the environment (NEUROSIEVE_*)"
+    return f"{key} in {where} is wrong: {first['msg']}."

@@ -1,0 +1,75 @@
+"""The configuration: file, environment, defaults, and what is said about mistakes."""
+
+from pathlib import Path
+
+import pytest
+
+from agent import settings
+from agent.errors import ConfigurationError
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "agent.example.toml"
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "agent.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_the_example_is_valid_and_shows_the_defaults() -> None:
+    example, default = settings.load(EXAMPLE), settings.Settings()
+    for section in ("node", "completion", "delivery", "work", "series", "model", "results", "log"):
+        assert getattr(example, section) == getattr(default, section)
+    assert example.destinations[0].name == "pacs"
+
+
+def test_without_a_file_the_defaults_listen_on_loopback_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert settings.load().node.host == "127.0.0.1"
+
+
+def test_the_file_in_this_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, "[node]\nport = 104\n")
+    monkeypatch.chdir(tmp_path)
+    assert settings.load().node.port == 104
+
+
+def test_the_environment_beats_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = written(tmp_path, '[node]\nae_title = "FILE"\nport = 104\n')
+    monkeypatch.setenv("NEUROSIEVE_NODE__AE_TITLE", "ENVIRONMENT")
+    loaded = settings.load(file)
+    assert (loaded.node.ae_title, loaded.node.port) == ("ENVIRONMENT", 104)
+
+
+def test_a_sender_may_have_a_quiet_time_of_its_own(tmp_path: Path) -> None:
+    loaded = settings.load(written(tmp_path, '[[peers]]\nae_title = "CT"\nquiet_seconds = 3\n'))
+    assert (loaded.quiet_seconds("CT"), loaded.quiet_seconds("MR")) == (3.0, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("[node]\nprt = 104\n", "node.prt"),
+        ("[node]\nport = 70000\n", "node.port"),
+        ('[node]\nae_title = "SEVENTEEN LETTERS"\n', "node.ae_title"),
+        ('[[destinations]]\nname = "a b"\nae_title = "X"\nport = 1\n', "destinations.0.name"),
+        ('[model]\nprovider = "tpu"\n', "model.provider"),
+        ("[node\n", "TOML"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key(tmp_path: Path, text: str, named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        settings.load(written(tmp_path, text))
+
+
+def test_two_destinations_of_one_name_are_refused(tmp_path: Path) -> None:
+    one = '[[destinations]]\nname = "pacs"\nae_title = "X"\nport = 1\n'
+    with pytest.raises(ConfigurationError, match="same name"):
+        settings.load(written(tmp_path, one + one))
+
+
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no configuration file"):
+        settings.load(tmp_path / "missing.toml")
