@@ -1,0 +1,1 @@
+"""The main job on one bundled study, with a simulated PACS at the other end."""

@@ -1,0 +1,123 @@
+"""The few header fields we trust, checked once.
+
+UnreadableInput
+ ├── HeaderError      the data set is damaged, or a field that we need is missing or wrong
+ └── HeaderMismatch   the data set is not what the C-STORE request said it is
+"""
+
+import re
+from dataclasses import dataclass
+
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ImplicitVRLittleEndian,
+)
+
+from agent.dicom import elements
+from agent.errors import UnreadableInput
+from storage.records import Priority, SeriesUid, SopUid, StudyUid
+
+# PS3.5 9.1 also forbids leading zeros in a component. Scanners that write them are in use and
+# their images are whole, so only what could harm us is refused.
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
+_UID_LENGTH = 64
+_PIXEL_DATA = 0x7FE00010
+_NAMES = {
+    0x00080016: "SOP Class UID",
+    0x00080018: "SOP Instance UID",
+    0x00080060: "Modality",
+    0x00080070: "Manufacturer",
+    0x00081090: "Manufacturer's Model Name",
+    0x0020000D: "Study Instance UID",
+    0x0020000E: "Series Instance UID",
+    0x00401003: "Requested Procedure Priority",
+    _PIXEL_DATA: "Pixel Data",
+}
+_STAT_WORDS = frozenset({"STAT", "HIGH"})  # PS3.3 C.4.11, Requested Procedure Priority
+
+
+class HeaderError(UnreadableInput):
+    """The data set is damaged, or a field that we need is missing or wrong."""
+
+
+class HeaderMismatch(UnreadableInput):
+    """The data set is not what the C-STORE request said it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstanceHeader:
+    """Who an image is and how urgent its study is. Absent texts are empty."""
+
+    study_uid: StudyUid
+    series_uid: SeriesUid
+    sop_uid: SopUid
+    sop_class_uid: str
+    modality: str
+    manufacturer: str
+    model_name: str
+    priority: Priority
+
+
+def read(encoded: bytes | memoryview, transfer_syntax_uid: str) -> InstanceHeader:
+    """The header of an encoded data set, which is walked to its end but never decoded.
+
+    Raises `HeaderError` with a sentence that says what was wrong.
+    """
+    values = _values(encoded, transfer_syntax_uid)
+    if _PIXEL_DATA not in values:  # also how a cut between two elements shows
+        raise HeaderError("The image has no pixel data.")
+    return InstanceHeader(
+        study_uid=StudyUid(_uid(values, 0x0020000D)),
+        series_uid=SeriesUid(_uid(values, 0x0020000E)),
+        sop_uid=SopUid(_uid(values, 0x00080018)),
+        sop_class_uid=_uid(values, 0x00080016),
+        modality=values.get(0x00080060, ""),
+        manufacturer=values.get(0x00080070, ""),
+        model_name=values.get(0x00081090, ""),
+        priority=_priority(values.get(0x00401003, "")),
+    )
+
+
+def check_request(header: InstanceHeader, *, sop_class_uid: str, sop_uid: str) -> None:
+    """Raise `HeaderMismatch` unless the data set is the object that the C-STORE request named."""
+    if header.sop_class_uid != sop_class_uid:
+        raise HeaderMismatch(
+            f"The data set is of class {header.sop_class_uid}, the request says {sop_class_uid}."
+        )
+    if header.sop_uid != sop_uid:
+        raise HeaderMismatch("Data set and request have different SOP Instance UIDs.")
+
+
+def _values(encoded: bytes | memoryview, transfer_syntax_uid: str) -> dict[int, str]:
+    """The wanted fields as text, by tag."""
+    values: dict[int, str] = {}
+    try:
+        if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
+            encoded = elements.inflated(encoded)
+        fields = elements.walk(
+            encoded,
+            implicit=transfer_syntax_uid == ImplicitVRLittleEndian,
+            little_endian=transfer_syntax_uid != ExplicitVRBigEndian,
+        )
+        for tag, value in fields:
+            if tag in _NAMES and tag in values:
+                raise HeaderError(f"{_NAMES[tag]} appears twice.")
+            if tag in _NAMES:
+                values[tag] = value.decode("latin-1").strip(" \0")
+    except elements.DamagedEncoding as error:
+        raise HeaderError(str(error)) from error
+    return values
+
+
+def _uid(values: dict[int, str], tag: int) -> str:
+    uid = values.get(tag, "")
+    if not uid:
+        raise HeaderError(f"{_NAMES[tag]} is missing.")
+    if len(uid) > _UID_LENGTH or not _UID.fullmatch(uid):
+        raise HeaderError(f"{_NAMES[tag]} is no valid UID.")
+    return uid
+
+
+def _priority(word: str) -> Priority:
+    return Priority.STAT if word.upper() in _STAT_WORDS else Priority.ROUTINE

@@ -1,0 +1,192 @@
+"""C-STORE and C-ECHO out.
+
+What is proposed to the peer are exactly the (SOP class, transfer syntax) pairs of the files, and
+each file goes out as it lies on disk.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom import build_context, evt
+from pynetdicom.association import Association
+from pynetdicom.presentation import PresentationContext
+
+from agent.dicom import wire
+from agent.errors import PeerError
+from storage.records import SopUid
+
+_MAXIMUM_CONTEXTS = 128  # context ids are odd and fit in one byte (PS3.8 9.3.2.2)
+_LOST = "The association was lost before this file was stored."
+_NO_ANSWER = "The peer did not answer."
+_MAXIMUM_MESSAGE_ID = 0xFFFF
+
+
+@dataclass(frozen=True, kw_only=True)
+class Destination:
+    """A DICOM node that we send to; `name` is what people call it."""
+
+    name: str
+    ae_title: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendItem:
+    """A DICOM file (PS3.10) and what its header says, so that it need not be opened to plan."""
+
+    path: Path
+    sop_uid: SopUid
+    sop_class_uid: str
+    transfer_syntax_uid: str
+
+    @property
+    def context(self) -> tuple[str, str]:
+        """The presentation context that the file needs."""
+        return self.sop_class_uid, self.transfer_syntax_uid
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendOutcome:
+    """What became of one file. `status` is the DIMSE status; None when no answer came."""
+
+    sop_uid: SopUid
+    stored: bool
+    status: int | None
+    message: str
+
+
+def echo(destination: Destination, *, calling_ae: str) -> None:
+    """Ask whether the peer is there (C-ECHO); `PeerError` says what went wrong."""
+    association = _associate(destination, calling_ae, [build_context(wire.VERIFICATION)])
+    try:
+        if not association.accepted_contexts:
+            raise PeerError(f"{destination.name} does not accept C-ECHO.")
+        answer = association.send_c_echo()
+    finally:
+        _end(association, lost=False)
+    if answer.get("Status") != 0:
+        raise PeerError(f"{destination.name} answered C-ECHO with {_status_text(answer)}.")
+
+
+def send(
+    files: Sequence[SendItem], destination: Destination, *, calling_ae: str
+) -> list[SendOutcome]:
+    """Store the files at the destination; one outcome a file, in the order of `files`.
+
+    One association, more only when over 128 contexts are needed. `PeerError` when an association
+    cannot be made; when it is lost on the way, the files not yet answered count as not stored.
+    """
+    outcomes: dict[Path, SendOutcome] = {}
+    for contexts in _groups(sorted({file.context for file in files})):
+        group = [file for file in files if file.context in contexts]
+        for file, outcome in zip(group, _send_group(group, destination, calling_ae), strict=True):
+            outcomes[file.path] = outcome
+    return [outcomes[file.path] for file in files]
+
+
+def _groups(contexts: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    rest = iter(contexts)
+    while group := list(islice(rest, _MAXIMUM_CONTEXTS)):
+        yield group
+
+
+def _send_group(
+    files: Sequence[SendItem], destination: Destination, calling_ae: str
+) -> list[SendOutcome]:
+    """Send files that fit into one association."""
+    wanted = sorted({file.context for file in files})
+    contexts = [build_context(sop_class, syntax) for sop_class, syntax in wanted]
+    association = _associate(destination, calling_ae, contexts)
+    outcomes: list[SendOutcome] = []
+    lost = False
+    try:
+        for number, file in enumerate(files):
+            message_id = number % _MAXIMUM_MESSAGE_ID + 1
+            outcome = _lost(file) if lost else _send_file(association, file, message_id)
+            # After a missing answer a late one could be taken for that of the next file.
+            lost = lost or outcome.message in (_NO_ANSWER, _LOST)
+            outcomes.append(outcome)
+    finally:
+        _end(association, lost=lost)
+    return outcomes
+
+
+def _associate(
+    destination: Destination, calling_ae: str, contexts: list[PresentationContext]
+) -> Association:
+    entity = wire.entity(calling_ae)
+    association = entity.associate(
+        destination.host,
+        destination.port,
+        contexts=contexts,
+        ae_title=destination.ae_title,
+        max_pdu=0,
+        evt_handlers=[(evt.EVT_CONN_OPEN, wire.send_at_once)],
+    )
+    # When every context was rejected pynetdicom aborts although the peer took the association:
+    # that is no fault of the line, and each file is told so.
+    if association.is_established or association.rejected_contexts:
+        return association
+    entity.close_dropped_socket(association)
+    where = f"{destination.name} ({destination.ae_title} at {destination.host}:{destination.port})"
+    if association.is_rejected:
+        raise PeerError(f"{where} refused the association. Does it know the AE title {calling_ae}?")
+    raise PeerError(f"{where} cannot be reached or broke off. Is it running?")
+
+
+def _send_file(association: Association, file: SendItem, message_id: int) -> SendOutcome:
+    accepted = {
+        (str(context.abstract_syntax), str(context.transfer_syntax[0]))
+        for context in association.accepted_contexts
+    }
+    if file.context not in accepted:
+        names = (UID(uid).name for uid in file.context)
+        return _not_stored(file, None, "The peer does not accept {} in {}.".format(*names))
+    if not association.is_established:
+        return _lost(file)
+    try:
+        return _outcome(file, association.send_c_store(file.path, msg_id=message_id))
+    except RuntimeError:  # how pynetdicom says that the peer went away since the line above
+        return _lost(file)
+
+
+def _outcome(file: SendItem, answer: Dataset) -> SendOutcome:
+    """PS3.4 B.2.3: a warning (Bxxx) means stored, though not unchanged."""
+    status = answer.get("Status")
+    if status is None:
+        return _not_stored(file, None, _NO_ANSWER)
+    if status == 0:
+        return SendOutcome(sop_uid=file.sop_uid, stored=True, status=status, message="Stored.")
+    text = _status_text(answer)
+    if status >> 12 == 0xB:
+        return SendOutcome(
+            sop_uid=file.sop_uid, stored=True, status=status, message=f"Stored with {text}."
+        )
+    return _not_stored(file, status, f"The peer answered {text}.")
+
+
+def _lost(file: SendItem) -> SendOutcome:
+    return _not_stored(file, None, _LOST)
+
+
+def _not_stored(file: SendItem, status: int | None, message: str) -> SendOutcome:
+    return SendOutcome(sop_uid=file.sop_uid, stored=False, status=status, message=message)
+
+
+def _status_text(answer: Dataset) -> str:
+    if "Status" not in answer:
+        return "nothing"
+    comment = str(answer.get("ErrorComment", "")).strip()
+    return f"status 0x{answer.Status:04X}" + (f" ({comment})" if comment else "")
+
+
+def _end(association: Association, *, lost: bool) -> None:
+    if association.is_established and lost:
+        association.abort()
+    elif association.is_established:
+        association.release()

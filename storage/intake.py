@@ -1,0 +1,199 @@
+"""Takes received images into a study's newest revision, or opens the next one for them."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from storage import rows, tables
+from storage.records import Instance, Priority, SopUid, Study, StudyKey, StudyState, StudyUid
+
+FIRST_REVISION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class _News:
+    """What is new in a batch: rows to insert, images they replace, images not seen before."""
+
+    rows: list[dict[str, Any]]
+    superseded: list[SopUid]
+    added_count: int
+
+
+def record_instances(session: Session, instances: Sequence[Instance]) -> frozenset[StudyKey]:
+    """Record received images whose files are durable; the revisions that receive because of them.
+
+    An image that is here already with the same content changes nothing, except that a study
+    still receiving counts it as a sign of life. Studies are taken in the order of their UIDs, so
+    that two listeners with overlapping batches wait for each other instead of locking up.
+    """
+    by_study: dict[StudyUid, list[Instance]] = defaultdict(list)
+    for instance in instances:
+        by_study[instance.study_uid].append(instance)
+    keys = [_record(session, by_study[study_uid]) for study_uid in sorted(by_study)]
+    return frozenset(key for key in keys if key is not None)
+
+
+def instances_of(session: Session, key: StudyKey) -> tuple[Instance, ...]:
+    """The inputs of a revision: what was received up to it and not superseded by then."""
+    study_uid, revision = rows.split(key)
+    rows.study(session, key)
+    table = tables.instance
+    found = session.execute(
+        select(*rows.columns(table, Instance)).where(
+            table.c.study_uid == study_uid,
+            table.c.revision <= revision,
+            or_(table.c.superseded_in.is_(None), table.c.superseded_in > revision),
+        )
+    )
+    # Sorted here: databases differ in how they collate text, and digests depend on the order.
+    return tuple(sorted((Instance(**row._asdict()) for row in found), key=lambda i: i.sop_uid))
+
+
+def recorded_paths(session: Session, paths: Sequence[str]) -> frozenset[str]:
+    """Which of these files have a row; the others were lost in a crash and are to be recorded."""
+    column = tables.instance.c.path
+    return frozenset(
+        path
+        for chunk in rows.chunks(paths)
+        for path in session.scalars(select(column).where(column.in_(chunk)).distinct())
+    )
+
+
+def _record(session: Session, arrived: Sequence[Instance]) -> StudyKey | None:
+    newest = _lock_newest(session, arrived)
+    receiving = newest.state is StudyState.RECEIVING
+    revision = newest.revision if receiving else newest.revision + 1
+    news = _news(_current_contents(session, arrived), arrived, revision)
+    if not receiving:
+        if not news.rows:
+            return None
+        newest = _open_next(session, newest, arrived)
+    _write(session, newest, news)
+    _touch(session, newest, arrived, news.added_count)
+    return newest.key
+
+
+def _lock_newest(session: Session, arrived: Sequence[Instance]) -> Study:
+    """The newest revision, made where there is none, with the study locked against others.
+
+    The row of the first revision stands for the whole study: who holds its lock may open
+    revisions. The newest row is locked as well, so that nobody completes it meanwhile.
+    """
+    first = _receiving(arrived)
+    rows.insert_missing(session, tables.study, [asdict(first)])
+    rows.study(session, first.key, lock=True)
+    table = tables.study
+    revision = session.scalars(
+        select(table.c.revision)
+        .where(table.c.study_uid == first.study_uid)
+        .order_by(table.c.revision.desc())
+        .limit(1)
+    ).one()
+    return rows.study(session, StudyKey(f"{first.study_uid}#{revision}"), lock=True)
+
+
+def _receiving(arrived: Sequence[Instance]) -> Study:
+    """A first revision, still empty."""
+    return Study(
+        study_uid=arrived[0].study_uid,
+        revision=FIRST_REVISION,
+        state=StudyState.RECEIVING,
+        priority=Priority.ROUTINE,
+        attempt=1,
+        source_ae=arrived[0].source_ae,
+        instance_count=0,
+        first_received_at=_earliest(arrived),
+        last_received_at=_earliest(arrived),
+        completed_at=None,
+        completion_evidence=None,
+        finished_at=None,
+        error=None,
+    )
+
+
+def _open_next(session: Session, newest: Study, arrived: Sequence[Instance]) -> Study:
+    """The revision after `newest`: it starts with the images and the urgency of that one."""
+    following = replace(
+        _receiving(arrived),
+        revision=newest.revision + 1,
+        priority=newest.priority,
+        instance_count=newest.instance_count,
+    )
+    session.execute(insert(tables.study).values(asdict(following)))
+    return following
+
+
+def _current_contents(session: Session, arrived: Sequence[Instance]) -> dict[SopUid, str]:
+    table = tables.instance
+    contents: dict[SopUid, str] = {}
+    for chunk in rows.chunks(sorted({instance.sop_uid for instance in arrived})):
+        found = session.execute(
+            select(table.c.sop_uid, table.c.content_sha256).where(
+                table.c.study_uid == arrived[0].study_uid,
+                table.c.sop_uid.in_(chunk),
+                table.c.superseded_in.is_(None),
+            )
+        )
+        contents.update((sop_uid, content) for sop_uid, content in found)
+    return contents
+
+
+def _news(known: dict[SopUid, str], arrived: Sequence[Instance], revision: int) -> _News:
+    """The images that are new or changed. Of two contents in one batch the later one holds."""
+    contents = dict(known)
+    newest: dict[SopUid, dict[str, Any]] = {}
+    rows_to_insert = []
+    for instance in arrived:
+        if contents.get(instance.sop_uid) == instance.content_sha256:
+            continue
+        if instance.sop_uid in newest:
+            newest[instance.sop_uid]["superseded_in"] = revision
+        row = asdict(instance) | {"revision": revision, "superseded_in": None}
+        contents[instance.sop_uid] = instance.content_sha256
+        newest[instance.sop_uid] = row
+        rows_to_insert.append(row)
+    return _News(
+        rows=rows_to_insert,
+        superseded=sorted(newest.keys() & known.keys()),
+        added_count=len(newest.keys() - known.keys()),
+    )
+
+
+def _write(session: Session, study: Study, news: _News) -> None:
+    table = tables.instance
+    for chunk in rows.chunks(news.superseded):
+        session.execute(
+            update(table)
+            .where(
+                table.c.study_uid == study.study_uid,
+                table.c.sop_uid.in_(chunk),
+                table.c.superseded_in.is_(None),
+            )
+            .values(superseded_in=study.revision)
+        )
+    if news.rows:
+        session.execute(insert(table), news.rows)
+
+
+def _touch(session: Session, study: Study, arrived: Sequence[Instance], added_count: int) -> None:
+    urgent = any(instance.priority is Priority.STAT for instance in arrived)
+    latest = max(instance.received_at for instance in arrived)
+    session.execute(
+        update(tables.study)
+        .where(rows.of_revision(tables.study, study.key))
+        .values(
+            priority=Priority.STAT if urgent else study.priority,
+            instance_count=study.instance_count + added_count,
+            first_received_at=min(study.first_received_at, _earliest(arrived)),
+            last_received_at=max(study.last_received_at, latest),
+        )
+    )
+
+
+def _earliest(arrived: Sequence[Instance]) -> datetime:
+    return min(instance.received_at for instance in arrived)

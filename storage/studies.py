@@ -1,0 +1,203 @@
+"""Studies, one row a revision: what was received, where the work stands, what was decided."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, case, delete, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from storage import rows, tables
+from storage.errors import Conflict, NotFound
+from storage.intake import instances_of, record_instances, recorded_paths
+from storage.records import (
+    TERMINAL_STATES,
+    Priority,
+    SeriesDecision,
+    Study,
+    StudyKey,
+    StudyState,
+    StudyUid,
+)
+
+__all__ = [
+    "advance",
+    "cancel",
+    "complete",
+    "find",
+    "get",
+    "instances_of",
+    "latest",
+    "list_studies",
+    "receiving",
+    "record_instances",
+    "recorded_paths",
+    "retry",
+    "save_series_decisions",
+    "series_decisions",
+    "unfinished",
+]
+
+_S = StudyState
+
+# RECEIVING ──complete──> COMPLETE ─> ANALYSING ─> COMPOSED ─> DELIVERING ─┬─> DELIVERED
+#                                                                          └─> NOT_ANALYSED
+# Every state on the way may end in FAILED or CANCELLED; `retry` leads back to COMPLETE.
+_NEXT: dict[StudyState, frozenset[StudyState]] = {
+    _S.RECEIVING: frozenset({_S.FAILED, _S.CANCELLED}),
+    _S.COMPLETE: frozenset({_S.ANALYSING, _S.FAILED, _S.CANCELLED}),
+    _S.ANALYSING: frozenset({_S.COMPOSED, _S.FAILED, _S.CANCELLED}),
+    _S.COMPOSED: frozenset({_S.DELIVERING, _S.FAILED, _S.CANCELLED}),
+    _S.DELIVERING: frozenset({_S.DELIVERED, _S.NOT_ANALYSED, _S.FAILED, _S.CANCELLED}),
+} | dict.fromkeys(TERMINAL_STATES, frozenset())
+
+_UNFINISHED = frozenset(_NEXT) - TERMINAL_STATES - {_S.RECEIVING}
+
+
+def get(session: Session, key: StudyKey) -> Study:
+    """The revision that a key names."""
+    return rows.study(session, key)
+
+
+def latest(session: Session, study_uid: StudyUid) -> Study:
+    """The newest revision of a study."""
+    column = tables.study.c.revision
+    of_study = select(column).where(tables.study.c.study_uid == study_uid)
+    revision = session.scalars(of_study.order_by(column.desc()).limit(1)).one_or_none()
+    if revision is None:
+        raise NotFound(f"There is no study {study_uid}.")
+    return get(session, StudyKey(f"{study_uid}#{revision}"))
+
+
+def find(session: Session, text: str) -> Study:
+    """The study a person means: a UID or one end of it, with `#<revision>` or the newest."""
+    wanted, mark, revision = text.strip().partition("#")
+    if not wanted:
+        raise NotFound("Name a study: its UID, the beginning or the end of it.")
+    study_uid = _unique_uid(session, wanted)
+    return get(session, StudyKey(f"{study_uid}#{revision}")) if mark else latest(session, study_uid)
+
+
+def list_studies(
+    session: Session,
+    *,
+    states: Collection[StudyState] | None = None,
+    limit: int = 100,
+    offset: int = 0,
+) -> list[Study]:
+    """Revisions, newest first."""
+    columns = tables.study.c
+    order = (columns.first_received_at.desc(), columns.study_uid, columns.revision.desc())
+    statement = select(tables.study).order_by(*order).limit(limit).offset(offset)
+    if states is not None:
+        statement = statement.where(columns.state.in_(states))
+    return [Study(**row._asdict()) for row in session.execute(statement)]
+
+
+def receiving(session: Session) -> list[Study]:
+    """The revisions that may still grow, the quietest first."""
+    return _in_states(session, {_S.RECEIVING}, tables.study.c.last_received_at)
+
+
+def unfinished(session: Session) -> list[Study]:
+    """The revisions that are complete and have not ended, in the order of their work."""
+    urgency = case((tables.study.c.priority == Priority.STAT, 0), else_=1)
+    return _in_states(session, _UNFINISHED, urgency, tables.study.c.completed_at)
+
+
+def complete(session: Session, key: StudyKey, *, evidence: str, now: datetime) -> Study:
+    """Close a revision to further images, naming what says that all are here."""
+    study = rows.study(session, key, lock=True)
+    if study.state is not _S.RECEIVING:
+        raise Conflict(f"Study {key} is {study.state} and was completed before.")
+    return _change(session, key, state=_S.COMPLETE, completed_at=now, completion_evidence=evidence)
+
+
+def advance(
+    session: Session, key: StudyKey, state: StudyState, *, now: datetime, error: str | None = None
+) -> Study:
+    """Take a revision to its next state. Naming the state it is in changes nothing."""
+    study = rows.study(session, key, lock=True)
+    if study.state is state:
+        return study
+    if state not in _NEXT[study.state]:
+        raise Conflict(f"Study {key} is {study.state} and cannot become {state} from there.")
+    finished_at = now if state in TERMINAL_STATES else None
+    return _change(session, key, state=state, finished_at=finished_at, error=error)
+
+
+def retry(session: Session, key: StudyKey, *, now: datetime) -> Study:
+    """Start the work on a revision anew, whether it ended or is stuck."""
+    study = rows.study(session, key, lock=True)
+    if study.state is _S.RECEIVING:
+        raise Conflict(f"Study {key} is still receiving images; its work has not begun.")
+    return _change(
+        session,
+        key,
+        state=_S.COMPLETE,
+        attempt=study.attempt + 1,
+        # A study cancelled while receiving has neither.
+        completed_at=study.completed_at or now,
+        completion_evidence=study.completion_evidence or "completed by a retry",
+        finished_at=None,
+        error=None,
+    )
+
+
+def cancel(session: Session, key: StudyKey, *, now: datetime, why: str) -> Study:
+    """Stop a revision that has not ended yet."""
+    return advance(session, key, _S.CANCELLED, now=now, error=why)
+
+
+def save_series_decisions(
+    session: Session, key: StudyKey, decisions: Sequence[SeriesDecision]
+) -> None:
+    """Keep which series of a revision was read and why, in place of what was kept before."""
+    study = rows.study(session, key, lock=True)
+    session.execute(delete(tables.series_decision).where(_decided(key)))
+    owner = {"study_uid": study.study_uid, "revision": study.revision}
+    values = [asdict(item) | owner | {"position": n} for n, item in enumerate(decisions)]
+    if values:
+        session.execute(insert(tables.series_decision), values)
+
+
+def series_decisions(session: Session, key: StudyKey) -> tuple[SeriesDecision, ...]:
+    """What was decided about the series of a revision, in the order it was saved."""
+    table = tables.series_decision
+    statement = select(*rows.columns(table, SeriesDecision)).where(_decided(key))
+    found = session.execute(statement.order_by(table.c.position))
+    return tuple(SeriesDecision(**row._asdict()) for row in found)
+
+
+def _decided(key: StudyKey) -> ColumnElement[bool]:
+    return rows.of_revision(tables.series_decision, key)
+
+
+def _in_states(
+    session: Session, states: Collection[StudyState], *order: ColumnElement[Any]
+) -> list[Study]:
+    table = tables.study
+    statement = select(table).where(table.c.state.in_(states))
+    found = session.execute(statement.order_by(*order, table.c.study_uid, table.c.revision))
+    return [Study(**row._asdict()) for row in found]
+
+
+def _change(session: Session, key: StudyKey, **values: Any) -> Study:
+    session.execute(
+        update(tables.study).where(rows.of_revision(tables.study, key)).values(**values)
+    )
+    return rows.study(session, key)
+
+
+def _unique_uid(session: Session, wanted: str) -> StudyUid:
+    column = tables.study.c.study_uid
+    if session.scalar(select(column).where(column == wanted).limit(1)) is not None:
+        return StudyUid(wanted)
+    ends = or_(column.startswith(wanted, autoescape=True), column.endswith(wanted, autoescape=True))
+    found = session.scalars(select(column).where(ends).distinct().limit(2)).all()
+    if not found:
+        raise NotFound(f"No study UID begins or ends with {wanted!r}.")
+    if len(found) > 1:
+        raise Conflict(f"More than one study UID begins or ends with {wanted!r}; give more of it.")
+    return StudyUid(found[0])

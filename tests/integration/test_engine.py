@@ -1,0 +1,262 @@
+"""The durable engine over real databases: order, retries, dead letters, cancelling, reviving."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy.orm import Session
+
+from agent import engine
+from agent.engine import Jobs, Patience, Worker
+from agent.errors import AgentError, PeerError
+from running import wait_until
+from storage import studies
+from storage.database import Database
+from storage.records import (
+    TERMINAL_STATES,
+    Instance,
+    Priority,
+    SeriesUid,
+    SopUid,
+    Study,
+    StudyKey,
+    StudyState,
+    StudyUid,
+)
+
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class FakeAnalysis:
+    """Steps that note what they were asked, and fail as told."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.calls: list[tuple[str, StudyKey]] = []
+        self.errors: list[Exception] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    @property
+    def in_order(self) -> Iterable[tuple[str, Callable[[StudyKey], None]]]:
+        return (("assemble", self.assemble), ("compose", self.compose))
+
+    def assemble(self, key: StudyKey) -> None:
+        self.calls.append(("assemble", key))
+        assert self.gate.wait(20)
+        self._advance(key, StudyState.ANALYSING)
+        if self.errors:
+            raise self.errors.pop(0)
+
+    def compose(self, key: StudyKey) -> None:
+        self.calls.append(("compose", key))
+        self._advance(key, StudyState.COMPOSED)
+
+    def give_up(self, key: StudyKey, why: str) -> None:
+        self.calls.append((f"give up: {why}", key))
+        self._advance(key, StudyState.ANALYSING)
+        self._advance(key, StudyState.COMPOSED)
+
+    def _advance(self, key: StudyKey, state: StudyState) -> None:
+        with self.database.begin() as session:
+            studies.advance(session, key, state, now=NOW)
+
+
+class FakeDelivery:
+    """A destination that fails as often as told."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.problems: list[str] = []
+        self.tries = 0
+
+    def plan(self, session: Session, key: StudyKey) -> tuple[str, ...]:
+        studies.advance(session, key, StudyState.DELIVERING, now=NOW)
+        return ("pacs",)
+
+    def deliver(self, key: StudyKey, destination: str) -> str:
+        self.tries += 1
+        return self.problems.pop(0) if self.problems else ""
+
+    def finish(self, session: Session, key: StudyKey) -> None:
+        studies.advance(session, key, StudyState.DELIVERED, now=NOW)
+
+    def abandon(self, session: Session, key: StudyKey, why: str) -> None:
+        studies.advance(session, key, StudyState.FAILED, now=NOW, error=why)
+
+
+class Bench:
+    """An engine with fake steps over a real database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.jobs = Jobs(database)
+        self.analysis = FakeAnalysis(database)
+        self.delivery = FakeDelivery(database)
+        self.worker = Worker(
+            database=database,
+            jobs=self.jobs,
+            analysis=self.analysis,
+            delivery=self.delivery,
+            executor_id="test",
+            step_patience=Patience(maximum_tries=3, first_retry_seconds=0.05),
+            delivery_patience=Patience(maximum_tries=3, first_retry_seconds=0.05),
+        )
+
+    def complete_study(self, uid: str, priority: Priority = Priority.ROUTINE) -> Study:
+        """A study with one image that is complete, not yet submitted."""
+        with self.database.begin() as session:
+            (key,) = studies.record_instances(session, [_instance(uid, priority)])
+            return studies.complete(session, key, evidence="test", now=NOW)
+
+    def submit(self, study: Study) -> None:
+        with self.database.begin() as session:
+            self.jobs.submit_analysis(session, study)
+
+    def state(self, study: Study) -> Study:
+        with self.database.read() as session:
+            return studies.get(session, study.key)
+
+    def wait_for_end(self, study: Study) -> Study:
+        wait_until(
+            lambda: self.state(study).state in TERMINAL_STATES, timeout_seconds=30, what="the end"
+        )
+        return self.state(study)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        self.worker.start()
+        try:
+            yield
+        finally:
+            self.analysis.gate.set()
+            self.worker.stop(patience_seconds=5)
+
+
+@pytest.fixture
+def bench(database: Database) -> Iterator[Bench]:
+    bench = Bench(database)
+    yield bench
+    bench.jobs.close()
+
+
+def _instance(uid: str, priority: Priority) -> Instance:
+    return Instance(
+        study_uid=StudyUid(uid),
+        series_uid=SeriesUid(f"{uid}.1"),
+        sop_uid=SopUid(f"{uid}.1.1"),
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.4",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        source_ae="PACS",
+        priority=priority,
+        path=f"images/{uid}.dcm",
+        content_sha256=uid.replace(".", "0"),
+        received_at=NOW,
+    )
+
+
+def test_a_submitted_study_goes_through_its_steps_and_ends_delivered(bench: Bench) -> None:
+    study = bench.complete_study("1.2.3")
+    bench.submit(study)
+    with bench.working():
+        assert bench.wait_for_end(study).state is StudyState.DELIVERED
+    assert [name for name, _ in bench.analysis.calls] == ["assemble", "compose"]
+
+
+def test_a_rolled_back_submission_leaves_no_work(bench: Bench) -> None:
+    study = bench.complete_study("1.2.3")
+    with pytest.raises(RuntimeError, match="power cut"), bench.database.begin() as session:
+        bench.jobs.submit_analysis(session, study)
+        raise RuntimeError("power cut")
+    assert not bench.jobs.is_live(study)
+
+
+def test_stat_goes_first(bench: Bench) -> None:
+    routine = [bench.complete_study(f"1.2.{number}") for number in (1, 2, 3)]
+    urgent = bench.complete_study("1.2.4", Priority.STAT)
+    for study in (*routine, urgent):
+        bench.submit(study)
+    with bench.working():
+        for study in (*routine, urgent):
+            bench.wait_for_end(study)
+    assert bench.analysis.calls[0] == ("assemble", urgent.key)
+
+
+def test_a_step_that_fails_for_a_while_is_tried_again(bench: Bench) -> None:
+    bench.analysis.errors = [PeerError("away"), PeerError("still away")]
+    study = bench.complete_study("1.2.3")
+    bench.submit(study)
+    with bench.working():
+        assert bench.wait_for_end(study).state is StudyState.DELIVERED
+    assert [name for name, _ in bench.analysis.calls] == ["assemble"] * 3 + ["compose"]
+
+
+def test_an_error_that_cannot_pass_is_reported_without_another_try(bench: Bench) -> None:
+    bench.analysis.errors = [AgentError("These pixels are broken.")]
+    study = bench.complete_study("1.2.3")
+    bench.submit(study)
+    with bench.working():
+        bench.wait_for_end(study)
+    calls = [name for name, _ in bench.analysis.calls]
+    assert calls == ["assemble", "give up: These pixels are broken."]
+
+
+def test_after_the_last_try_the_failure_is_reported_without_quoting_the_data(bench: Bench) -> None:
+    bench.analysis.errors = [ValueError("PATIENT^NAME")] * 3
+    study = bench.complete_study("1.2.3")
+    bench.submit(study)
+    with bench.working():
+        bench.wait_for_end(study)
+    last = bench.analysis.calls[-1][0]
+    assert last == "give up: An internal error (ValueError) stopped the analysis."
+
+
+def test_a_dead_destination_repeats_only_the_delivery(bench: Bench) -> None:
+    bench.delivery.problems = ["pacs is not there.", "pacs is not there."]
+    study = bench.complete_study("1.2.3")
+    bench.submit(study)
+    with bench.working():
+        assert bench.wait_for_end(study).state is StudyState.DELIVERED
+    assert bench.delivery.tries == 3
+    assert [name for name, _ in bench.analysis.calls] == ["assemble", "compose"]
+
+
+def test_a_destination_that_stays_dead_ends_the_study_as_failed(bench: Bench) -> None:
+    bench.delivery.problems = ["pacs is not there."] * 5
+    study = bench.complete_study("1.2.3")
+    bench.submit(study)
+    with bench.working():
+        ended = bench.wait_for_end(study)
+    assert ended.state is StudyState.FAILED
+    assert ended.error == "pacs is not there. Given up after 3 tries."
+
+
+def test_a_cancelled_study_stops_at_its_next_step(bench: Bench) -> None:
+    bench.analysis.gate.clear()
+    study = bench.complete_study("1.2.3")
+    bench.submit(study)
+    with bench.working():
+        wait_until(lambda: bool(bench.analysis.calls), timeout_seconds=20, what="the first step")
+        with bench.database.begin() as session:
+            studies.cancel(session, study.key, now=NOW, why="test")
+        bench.jobs.cancel(study)
+        bench.analysis.gate.set()
+        wait_until(lambda: not bench.jobs.is_live(study), timeout_seconds=20, what="the stop")
+    assert bench.state(study).state is StudyState.CANCELLED
+    assert [name for name, _ in bench.analysis.calls] == ["assemble"]
+
+
+def test_an_unfinished_study_without_work_gets_it_again(bench: Bench) -> None:
+    study = bench.complete_study("1.2.3")
+    assert engine.reconcile(bench.database, bench.jobs) == 1
+    with bench.working():
+        assert bench.wait_for_end(study).state is StudyState.DELIVERED
+    assert engine.reconcile(bench.database, bench.jobs) == 0
+
+
+def test_a_study_with_work_is_left_alone_by_reconciling(bench: Bench) -> None:
+    bench.submit(bench.complete_study("1.2.3"))
+    assert engine.reconcile(bench.database, bench.jobs) == 0

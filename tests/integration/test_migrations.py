@@ -1,0 +1,134 @@
+"""The migrated schema is the declared one, on both databases, beside the engine's own tables."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from dbos import run_dbos_database_migrations
+from sqlalchemy import inspect, text
+
+import together
+from storage import tables
+from storage.database import Database, open_database
+from storage.errors import StorageError
+from storage.migrations import scope
+
+
+@pytest.fixture
+def empty(empty_database_url: str) -> Iterator[Database]:
+    opened = open_database(empty_database_url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def migrated(empty: Database) -> Database:
+    """A database of its own, whose schema a test may change."""
+    empty.migrate()
+    return empty
+
+
+def differences(database: Database) -> list[object]:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts=scope.options())
+        return list(compare_metadata(context, tables.metadata))
+
+
+def our_tables(database: Database) -> set[str]:
+    return set(inspect(database.engine).get_table_names()) & set(tables.metadata.tables)
+
+
+def migrate_in_a_process(url: str) -> None:
+    opened = open_database(url)
+    opened.migrate()
+    opened.close()
+
+
+def test_the_migrated_schema_is_the_declared_one(database: Database) -> None:
+    assert differences(database) == []
+
+
+def test_the_comparison_sees_a_missing_column_and_a_missing_index(migrated: Database) -> None:
+    """Guards the test above: an include filter that hides everything would pass it."""
+    with migrated.engine.begin() as connection:
+        connection.execute(text("DROP INDEX ix_instance_path"))
+        connection.execute(text("ALTER TABLE lesion DROP COLUMN mean_score"))
+    found = str(differences(migrated))
+    assert "ix_instance_path" in found
+    assert "mean_score" in found
+
+
+def test_migrating_again_changes_nothing(database: Database) -> None:
+    database.migrate()
+    assert differences(database) == []
+
+
+def test_the_version_is_kept_in_our_own_table(database: Database) -> None:
+    names = inspect(database.engine).get_table_names()
+    assert scope.VERSION_TABLE in names
+    assert "alembic_version" not in names
+
+
+def test_the_engines_tables_are_neither_compared_nor_touched(
+    empty: Database, empty_database_url: str
+) -> None:
+    run_dbos_database_migrations(system_database_url=empty_database_url)
+    schema = "dbos" if empty.engine.dialect.name == "postgresql" else None
+    before = set(inspect(empty.engine).get_table_names(schema=schema))
+    assert "workflow_status" in before
+    empty.migrate()
+    assert differences(empty) == []
+    assert before <= set(inspect(empty.engine).get_table_names(schema=schema))
+
+
+def test_processes_and_threads_may_migrate_an_empty_database_at_once(
+    empty: Database, empty_database_url: str
+) -> None:
+    together.run(
+        threads=[(empty.migrate, ())] * 3,
+        processes=[(migrate_in_a_process, (empty_database_url,))] * 2,
+    )
+    assert differences(empty) == []
+
+
+def test_a_migration_that_breaks_off_leaves_nothing_behind(
+    empty: Database, empty_database_url: str
+) -> None:
+    """The whole upgrade is one transaction, on SQLite too."""
+    with empty.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE model_version (obstacle INTEGER)"))
+    with pytest.raises(StorageError):
+        empty.migrate()
+    assert our_tables(empty) == {"model_version"}
+
+
+def test_going_back_leaves_an_empty_database(migrated: Database) -> None:
+    config = Config()
+    config.set_main_option("script_location", "storage:migrations")
+    with migrated.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    assert our_tables(migrated) == set()
+
+
+def test_a_newer_schema_is_refused_with_a_sentence(migrated: Database) -> None:
+    with migrated.engine.begin() as connection:
+        connection.execute(text(f"UPDATE {scope.VERSION_TABLE} SET version_num = '9999'"))
+    with pytest.raises(StorageError, match="newer NeuroSieve"):
+        migrated.migrate()
+
+
+def test_every_foreign_key_is_enforced_on_sqlite(sqlite_template: Path, tmp_path: Path) -> None:
+    """SQLite enforces none unless each connection asks for it."""
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(sqlite_template.read_bytes())
+    database = open_database(f"sqlite:///{copy}")
+    with database.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+    database.close()
+    assert sqlite3.connect(copy).execute("PRAGMA foreign_key_check").fetchall() == []

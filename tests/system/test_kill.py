@@ -1,0 +1,78 @@
+"""The node is killed where it hurts most, and started again: nothing lost, nothing doubled."""
+
+import threading
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from agent.demo.pacs import SimulatedPacs
+from running import RunningNode, running, wait_until
+from storage.records import DeliveryState, Role, StudyState
+
+DEMO_STUDY = Path(__file__).resolve().parents[2] / "agent" / "demo" / "study"
+DEMO_IMAGES = sorted(DEMO_STUDY.glob("*.dcm"))
+STEPS = ("assemble", "analyse", "compose", "hand_over", "deliver", "settle")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_node_killed_in_a_step_delivers_everything_once(tmp_path: Path, step: str) -> None:
+    with SimulatedPacs(tmp_path / "pacs") as pacs:
+        node = RunningNode(folder=tmp_path / "node", destinations=(pacs.destination,))
+        with running(node):
+            pacs.send(DEMO_IMAGES, node.address)
+            node.wait_for_event("step_started", step=step)
+            node.kill()
+        with running(node):
+            view = node.wait_for_end()
+        received = [pydicom.dcmread(path, stop_before_pixels=True) for path in pacs.received()]
+    assert view.states == [StudyState.DELIVERED]
+    assert view.instance_count == len(DEMO_IMAGES)
+    roles = [one.role for one in view.objects]
+    assert roles.count(Role.REPORT) == 1
+    assert roles.count(Role.SEGMENTATION) == 1
+    assert roles.count(Role.HEATMAP) == len(DEMO_IMAGES)
+    assert sorted(one.SOPInstanceUID for one in received) == sorted(
+        one.sop_uid for one in view.objects
+    )
+    assert {delivery.state for delivery in view.deliveries} == {DeliveryState.STORED}
+
+
+def test_a_node_killed_while_receiving_keeps_every_acknowledged_image(tmp_path: Path) -> None:
+    """What was answered with Success is there after the kill, with a row and once."""
+    images = DEMO_IMAGES * 3  # sent again and again until the kill
+    with SimulatedPacs(tmp_path / "pacs") as pacs:
+        node = RunningNode(
+            folder=tmp_path / "node", destinations=(pacs.destination,), quiet_seconds=3.0
+        )
+        acknowledged: set[str] = set()
+
+        def send() -> None:
+            for outcome in pacs.send(images, node.address):
+                if outcome.status == 0x0000:
+                    acknowledged.add(outcome.sop_uid)
+
+        with running(node):
+            sender = threading.Thread(target=send)
+            sender.start()
+            stored = tmp_path / "node" / "data" / "images"
+            wait_until(
+                lambda: len(list(stored.rglob("*.dcm"))) >= len(DEMO_IMAGES) // 2,
+                timeout_seconds=30,
+                what="half of the images",
+            )
+            node.kill()
+            sender.join(30)
+        assert acknowledged
+        with running(node):
+            after = node.view()
+            assert after.instance_count >= len(acknowledged)
+            pacs.send(DEMO_IMAGES, node.address)
+            view = node.wait_for_end()
+    assert view.states[0] is StudyState.DELIVERED
+    newest = view.studies[0]
+    assert newest.instance_count == len(DEMO_IMAGES)
+    assert len(list(stored.rglob("*.dcm"))) == len(DEMO_IMAGES)
+    assert not list(stored.rglob("*.part.*"))

@@ -1,0 +1,87 @@
+"""Modality, a real Orthanc that routes by rule, the node, and the results back in Orthanc."""
+
+import os
+import shutil
+import subprocess
+from io import BytesIO
+from pathlib import Path
+
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+
+from orthanc import free_port, running_orthanc
+from running import RunningNode, running, wait_until
+from storage.records import StudyState
+from validators import dciodvfy_errors
+
+pytestmark = [pytest.mark.slow, pytest.mark.peer]
+
+
+def test_brainix_is_routed_analysed_and_returned(tmp_path: Path, shared_data: Path) -> None:
+    storescu = shutil.which("storescu")
+    if storescu is None:
+        pytest.skip("DCMTK's storescu is not installed (Debian package dcmtk)")
+    images = sorted((shared_data / "dicom" / "brainix").rglob("*.dcm"))
+    port = free_port()
+    with running_orthanc(tmp_path / "orthanc", node_port=port) as pacs:
+        node = RunningNode(
+            folder=tmp_path / "node",
+            destinations=(pacs.destination,),
+            port=port,
+            quiet_seconds=4.0,  # Orthanc routes series by series
+        )
+        with running(node):
+            subprocess.run(
+                [storescu, "-R", "127.0.0.1", str(pacs.dicom_port), *map(str, images)],
+                check=True,
+                capture_output=True,
+                env=os.environ | {"TCP_NODELAY": "1"},
+                timeout=120,
+            )
+            view = node.wait_for_end()
+            wait_until(
+                lambda: {"SEG", "SR", "OT"} <= set(pacs.modalities()),
+                timeout_seconds=20,
+                what="the results in Orthanc",
+            )
+        found = pacs.modalities()
+        returned = [
+            pydicom.dcmread(BytesIO(file))
+            for modality in ("SR", "SEG", "OT")
+            for file in pacs.files(modality)
+        ]
+    assert view.states == [StudyState.DELIVERED]  # one revision: what came back made no new one
+    assert found["MR"] == len(images)
+    assert (found["SR"], found["SEG"]) == (1, 1)
+    chosen = [decision.description for decision in view.decisions if decision.chosen]
+    assert len(chosen) == 1
+    assert "FLAIR" in chosen[0].upper()
+    for dataset in (returned[0], returned[1], returned[-1]):
+        assert dciodvfy_errors(dataset, tmp_path) == []
+
+
+def test_the_lesion_of_brainix_lies_where_it_is_bright(tmp_path: Path, shared_data: Path) -> None:
+    """The large bright lesion: its voxels are brighter than nearly all of the head."""
+    images = sorted((shared_data / "dicom" / "brainix" / "flair").glob("*.dcm"))
+    from typer.testing import CliRunner
+
+    from agent.cli import app
+
+    result = CliRunner().invoke(
+        app, ["analyse", str(images[0].parent), "--out", str(tmp_path / "out")]
+    )
+    assert result.exit_code == 0, result.output
+    (file,) = (tmp_path / "out" / "dicom").glob("*-segmentation.dcm")
+    seg = highdicom.seg.segread(file)
+    by_uid = {
+        str(one.SOPInstanceUID): one.pixel_array.astype(float)
+        for one in map(pydicom.dcmread, images)
+    }
+    masks = seg.get_pixels_by_source_instance(list(by_uid), combine_segments=False)
+    largest = masks[..., 0] > 0
+    voxels = np.stack(list(by_uid.values()))
+    head = voxels > np.percentile(voxels, 60)
+    assert largest.sum() > 500
+    assert np.median(voxels[largest]) > np.percentile(voxels[head], 90)
