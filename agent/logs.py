@@ -6,6 +6,7 @@ No patient data may pass through here: log UIDs, counts and states, never names 
 import json
 import logging
 import sys
+import warnings
 from datetime import UTC, datetime
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
@@ -19,6 +20,8 @@ def configure(*, level: str, as_json: bool) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    # Both may quote header values, which may name the patient.
+    warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom|highdicom)\b")
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
 

@@ -1,6 +1,5 @@
 """Opens the database, SQLite or PostgreSQL, and gives out its transactions."""
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +20,6 @@ from storage.errors import Conflict, StorageError
 BUSY_TIMEOUT_SECONDS = 60.0  # how long a SQLite writer waits for the one before it
 CONNECT_TIMEOUT_SECONDS = 10  # PostgreSQL
 MIGRATION_LOCK = 0x6E657572  # any number, the same in every process
-
-_migrating = threading.Lock()  # Alembic keeps its environment in module globals
 
 
 class Database:
@@ -54,8 +51,8 @@ class Database:
         """Bring the schema up to date. Several processes may do so at once: one works, all wait."""
         config = Config()
         config.set_main_option("script_location", "storage:migrations")
-        with self._named_errors(), _migrating, self.engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
+        with self._named_errors(), self.engine.begin() as connection:
+            if connection.dialect.name == "postgresql":  # SQLite: BEGIN IMMEDIATE holds the lock
                 connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             config.attributes["connection"] = connection
             try:
@@ -146,7 +143,7 @@ def _prepare_sqlite(connection: SqliteConnection, _record: Any) -> None:
 
 
 def _enter_wal(connection: SqliteConnection) -> None:
-    """Write-ahead logging. Two processes that switch a new file at once do not wait in SQLite."""
+    """Write-ahead logging. SQLite waits for no writer here, such as the engine on a new file."""
     deadline = time.monotonic() + BUSY_TIMEOUT_SECONDS
     while True:
         try:

@@ -35,7 +35,9 @@ class Orthanc:
 
     def get(self, path: str) -> Any:
         """One answer of the REST interface."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as reply:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{self.http_port}{path}", timeout=10
+        ) as reply:
             return json.load(reply)
 
     def modalities(self) -> dict[str, int]:

@@ -1,6 +1,5 @@
 """A receiving node on this machine and a sender that can also send what no sender should."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,11 +108,12 @@ def association_to(
     association = wire.entity("MODALITY").associate(
         HOST, port, contexts=[build_context(*context) for context in contexts]
     )
-    try:
-        yield association
-    finally:
-        if association.is_established:
-            association.release()
+    with wire.answers_for_us(association):
+        try:
+            yield association
+        finally:
+            if association.dul.socket is not None and association.dul.socket.socket is not None:
+                association.release()
 
 
 def encoded(dataset: Dataset) -> bytes:
@@ -144,15 +144,10 @@ def store(
     request.AffectedSOPClassUID = class_in_request or context[0]
     request.AffectedSOPInstanceUID = sop_uid
     request.DataSet = BytesIO(content)
-    # What pynetdicom's own send_c_store does, so that its reactor leaves the answer to us.
-    association._reactor_checkpoint.clear()
-    while not association._is_paused:
-        time.sleep(0.0001)
     context_id = accepted[context]
     assert context_id is not None
     association.dimse.send_msg(request, context_id)
     _, answer = association.dimse.get_msg(block=True)
-    association._reactor_checkpoint.set()
     return answer.Status if isinstance(answer, C_STORE) else None
 
 

@@ -220,5 +220,7 @@ def wait_until(
     end = time.monotonic() + timeout_seconds
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError(f"waited {timeout_seconds} s for {what if isinstance(what, str) else what()}")
+            raise AssertionError(
+                f"waited {timeout_seconds} s for {what if isinstance(what, str) else what()}"
+            )
         time.sleep(LOOK_SECONDS)

@@ -3,9 +3,15 @@
 import multiprocessing
 import threading
 from collections.abc import Callable, Iterable
+from multiprocessing.synchronize import Barrier
 from typing import Any
 
 Call = tuple[Callable[..., object], tuple[Any, ...]]
+
+
+def moment(*, of: int) -> Barrier:
+    """Something at which so many threads and processes wait until all are there."""
+    return multiprocessing.get_context("spawn").Barrier(of, timeout=60.0)
 
 
 def run(*, threads: Iterable[Call], processes: Iterable[Call] = ()) -> None:

@@ -13,7 +13,7 @@ from agent.demo.pacs import SimulatedPacs
 from agent.dicom.sender import Destination
 from agent.errors import AgentError
 from agent.node import Node
-from agent.settings import DestinationSettings, NodeSettings, Settings
+from agent.settings import CompletionSettings, DestinationSettings, NodeSettings, Settings
 from storage import results, studies
 from storage.records import (
     TERMINAL_STATES,
@@ -57,8 +57,8 @@ def run(received: Path, *, say: Callable[[str], None]) -> Outcome:
         SimulatedPacs(received) as pacs,
     ):
         images = sorted(folder.glob("*.dcm"))
-        node = bootstrap.build_node(_settings(Path(scratch), pacs), listens=True, works=True)
         started = datetime.now(UTC)
+        node = bootstrap.build_node(_settings(Path(scratch), pacs), listens=True, works=True)
         node.start()
         try:
             say(f"A throw-away node listens; the simulated PACS sends {len(images)} images.")
@@ -76,9 +76,7 @@ def _settings(scratch: Path, pacs: SimulatedPacs) -> Settings:
     """Only what is written here counts: a demonstration ignores the site's configuration."""
     return Settings.model_construct(
         node=NodeSettings(port=0, data_dir=scratch, reserve_gb=0.0),
-        completion=Settings.model_fields["completion"].default.model_copy(
-            update={"quiet_seconds": QUIET_SECONDS}
-        ),
+        completion=CompletionSettings(quiet_seconds=QUIET_SECONDS),
         destinations=(
             DestinationSettings(
                 name="pacs", ae_title=pacs.ae_title, host=pacs.destination.host, port=pacs.port

@@ -5,6 +5,7 @@ each file goes out as it lies on disk.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,7 +21,6 @@ from agent.errors import PeerError
 from storage.records import SopUid
 
 _MAXIMUM_CONTEXTS = 128  # context ids are odd and fit in one byte (PS3.8 9.3.2.2)
-_LOST = "The association was lost before this file was stored."
 _NO_ANSWER = "The peer did not answer."
 _MAXIMUM_MESSAGE_ID = 0xFFFF
 
@@ -62,13 +62,11 @@ class SendOutcome:
 
 def echo(destination: Destination, *, calling_ae: str) -> None:
     """Ask whether the peer is there (C-ECHO); `PeerError` says what went wrong."""
-    association = _associate(destination, calling_ae, [build_context(wire.VERIFICATION)])
-    try:
+    contexts = [build_context(wire.VERIFICATION)]
+    with _association(destination, calling_ae, contexts) as association:
         if not association.accepted_contexts:
             raise PeerError(f"{destination.name} does not accept C-ECHO.")
         answer = association.send_c_echo()
-    finally:
-        _end(association, lost=False)
     if answer.get("Status") != 0:
         raise PeerError(f"{destination.name} answered C-ECHO with {_status_text(answer)}.")
 
@@ -101,19 +99,28 @@ def _send_group(
     """Send files that fit into one association."""
     wanted = sorted({file.context for file in files})
     contexts = [build_context(sop_class, syntax) for sop_class, syntax in wanted]
-    association = _associate(destination, calling_ae, contexts)
     outcomes: list[SendOutcome] = []
-    lost = False
-    try:
+    with _association(destination, calling_ae, contexts) as association:
         for number, file in enumerate(files):
-            message_id = number % _MAXIMUM_MESSAGE_ID + 1
-            outcome = _lost(file) if lost else _send_file(association, file, message_id)
-            # After a missing answer a late one could be taken for that of the next file.
-            lost = lost or outcome.message in (_NO_ANSWER, _LOST)
+            outcome = _send_file(association, file, number % _MAXIMUM_MESSAGE_ID + 1)
             outcomes.append(outcome)
-    finally:
-        _end(association, lost=lost)
+            if outcome.message == _NO_ANSWER:
+                # A late answer could be taken for that of the next file.
+                association.abort()
     return outcomes
+
+
+@contextmanager
+def _association(
+    destination: Destination, calling_ae: str, contexts: list[PresentationContext]
+) -> Iterator[Association]:
+    """An association that is released at the end, if it still stands."""
+    association = _associate(destination, calling_ae, contexts)
+    with wire.answers_for_us(association):
+        try:
+            yield association
+        finally:
+            association.release()
 
 
 def _associate(
@@ -148,11 +155,8 @@ def _send_file(association: Association, file: SendItem, message_id: int) -> Sen
         names = (UID(uid).name for uid in file.context)
         return _not_stored(file, None, "The peer does not accept {} in {}.".format(*names))
     if not association.is_established:
-        return _lost(file)
-    try:
-        return _outcome(file, association.send_c_store(file.path, msg_id=message_id))
-    except RuntimeError:  # how pynetdicom says that the peer went away since the line above
-        return _lost(file)
+        return _not_stored(file, None, "The association was lost before this file was stored.")
+    return _outcome(file, association.send_c_store(file.path, msg_id=message_id))
 
 
 def _outcome(file: SendItem, answer: Dataset) -> SendOutcome:
@@ -170,10 +174,6 @@ def _outcome(file: SendItem, answer: Dataset) -> SendOutcome:
     return _not_stored(file, status, f"The peer answered {text}.")
 
 
-def _lost(file: SendItem) -> SendOutcome:
-    return _not_stored(file, None, _LOST)
-
-
 def _not_stored(file: SendItem, status: int | None, message: str) -> SendOutcome:
     return SendOutcome(sop_uid=file.sop_uid, stored=False, status=status, message=message)
 
@@ -183,10 +183,3 @@ def _status_text(answer: Dataset) -> str:
         return "nothing"
     comment = str(answer.get("ErrorComment", "")).strip()
     return f"status 0x{answer.Status:04X}" + (f" ({comment})" if comment else "")
-
-
-def _end(association: Association, *, lost: bool) -> None:
-    if association.is_established and lost:
-        association.abort()
-    elif association.is_established:
-        association.release()

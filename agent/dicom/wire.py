@@ -2,6 +2,8 @@
 
 import contextlib
 import socket
+import threading
+from collections.abc import Iterator
 from ssl import SSLContext
 from typing import cast
 
@@ -47,6 +49,46 @@ class Entity(AE):
         wrapped = association.dul.socket
         if self.raw_socket is not None and (wrapped is None or wrapped.socket is None):
             self.raw_socket.close()
+
+
+class _Gate(threading.Event):
+    """Holds an association's reactor thread back for as long as we talk to the peer.
+
+    pynetdicom pauses the reactor for each message with an event and a flag, and looks at the flag
+    too early: now and then the reactor runs on, takes the answer and throws it away, and the
+    sender waits for it until time is out. This gate is closed once, says when the reactor stands
+    before it, and does not heed pynetdicom's own opening and closing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.reached.set()
+        return super().wait(timeout)
+
+    def set(self) -> None:
+        pass
+
+    def clear(self) -> None:
+        pass
+
+    def open(self) -> None:
+        super().set()
+
+
+@contextlib.contextmanager
+def answers_for_us(association: Association) -> Iterator[None]:
+    """Inside the block every answer reaches the one who asked; the association ends in it."""
+    gate = _Gate()
+    association._reactor_checkpoint = gate
+    if association.is_established:
+        gate.reached.wait(NEGOTIATION_SECONDS)
+    try:
+        yield
+    finally:
+        gate.open()
 
 
 def entity(ae_title: str) -> Entity:

@@ -1,5 +1,7 @@
 """Opening a database, its transactions, and many writers at once."""
 
+import sqlite3
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,6 +129,22 @@ def test_sqlite_keeps_every_commit_through_power_loss_and_waits_for_others(tmp_p
     assert pragma["synchronous"] == full
     assert pragma["foreign_keys"] == 1
     assert pragma["busy_timeout"] >= 30_000
+
+
+def test_opening_a_new_file_waits_for_a_writer_that_was_there_before(tmp_path: Path) -> None:
+    """The engine creates the file in the older journal mode; the switch fails while it writes."""
+    file = tmp_path / "new.db"
+    writer = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    writer.execute("CREATE TABLE theirs (x)")
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("INSERT INTO theirs VALUES (1)")
+    end = threading.Timer(0.3, writer.execute, ["COMMIT"])
+    end.start()
+    database = open_database(f"sqlite:///{file}")
+    database.migrate()
+    end.join()
+    writer.close()
+    database.close()
 
 
 def test_a_study_and_its_work_are_one_transaction(database: Database, database_url: str) -> None:

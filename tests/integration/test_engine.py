@@ -26,7 +26,6 @@ from storage.records import (
     StudyUid,
 )
 
-
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -168,9 +167,14 @@ def test_a_submitted_study_goes_through_its_steps_and_ends_delivered(bench: Benc
 
 def test_a_rolled_back_submission_leaves_no_work(bench: Bench) -> None:
     study = bench.complete_study("1.2.3")
-    with pytest.raises(RuntimeError, match="power cut"), bench.database.begin() as session:
-        bench.jobs.submit_analysis(session, study)
-        raise RuntimeError("power cut")
+
+    def submit_and_lose_power() -> None:
+        with bench.database.begin() as session:
+            bench.jobs.submit_analysis(session, study)
+            raise RuntimeError("power cut")
+
+    with pytest.raises(RuntimeError, match="power cut"):
+        submit_and_lose_power()
     assert not bench.jobs.is_live(study)
 
 

@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -43,8 +44,9 @@ def our_tables(database: Database) -> set[str]:
     return set(inspect(database.engine).get_table_names()) & set(tables.metadata.tables)
 
 
-def migrate_in_a_process(url: str) -> None:
+def migrate_at_the_same_moment(url: str, moment: Barrier) -> None:
     opened = open_database(url)
+    moment.wait()
     opened.migrate()
     opened.close()
 
@@ -89,9 +91,10 @@ def test_the_engines_tables_are_neither_compared_nor_touched(
 def test_processes_and_threads_may_migrate_an_empty_database_at_once(
     empty: Database, empty_database_url: str
 ) -> None:
+    for_each = (empty_database_url, together.moment(of=5))
     together.run(
-        threads=[(empty.migrate, ())] * 3,
-        processes=[(migrate_in_a_process, (empty_database_url,))] * 2,
+        threads=[(migrate_at_the_same_moment, for_each)] * 3,
+        processes=[(migrate_at_the_same_moment, for_each)] * 2,
     )
     assert differences(empty) == []
 

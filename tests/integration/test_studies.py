@@ -266,7 +266,7 @@ class TestSeveralListeners:
         with database.begin() as session:
             studies.complete(session, FIRST, evidence="quiet", now=NOW)
             late.start()
-            late.join(timeout=0.3)
+            late.join(timeout=1.0)
             assert late.is_alive()
         late.join()
         assert inputs(database) == (image(1),)

@@ -1,0 +1,189 @@
+"""The only place that wires: from settings to a node, a store, a model."""
+
+import os
+import socket
+import sys
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock
+
+from agent import inference
+from agent.completion import Completion
+from agent.delivery import DeliverySteps
+from agent.dicom import sender, series
+from agent.dicom.listener import Listener
+from agent.dicom.objects.heatmap import Slices
+from agent.dicom.receipts import Receipts
+from agent.engine import Jobs, Patience, Worker
+from agent.examination import Appearance
+from agent.inference import OnnxModel, Provider
+from agent.node import Node, Reception, Work
+from agent.settings import Settings
+from agent.steps import AnalysisSteps
+from storage import registry, results
+from storage.database import Database, open_database
+from storage.files import FileStore
+from storage.records import ModelVersion, SopUid
+
+BYTES_PER_GB = 1_000_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """Where everything is kept, ready for use."""
+
+    database: Database
+    store: FileStore
+
+
+def open_storage(settings: Settings) -> Storage:
+    """Open the data folder and the database, and bring its schema up to date."""
+    folder = settings.node.data_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    if sys.platform != "win32":
+        folder.chmod(0o700)  # patient data: for the service account only
+    store = FileStore(folder, reserve_bytes=int(settings.node.reserve_gb * BYTES_PER_GB))
+    database = open_database(settings.database_url)
+    database.migrate()
+    return Storage(database=database, store=store)
+
+
+def load_model(settings: Settings) -> OnnxModel:
+    """Load the configured model, or the one that is shipped."""
+    return inference.load(
+        settings.model.folder or inference.default_folder(),
+        provider=Provider(settings.model.provider),
+        threads=settings.model.threads,
+    )
+
+
+def series_rules(settings: Settings) -> series.SeriesRules:
+    """The configured rules; what is not configured keeps its default."""
+    chosen = settings.series.model_dump(exclude_none=True)
+    return series.SeriesRules(**chosen)
+
+
+def destinations(settings: Settings) -> tuple[sender.Destination, ...]:
+    """Where results go."""
+    return tuple(
+        sender.Destination(name=one.name, ae_title=one.ae_title, host=one.host, port=one.port)
+        for one in settings.destinations
+    )
+
+
+def appearance(settings: Settings, namespace: uuid.UUID) -> Appearance:
+    """How result objects look and number themselves."""
+    wanted = settings.results.heatmap
+    return Appearance(
+        namespace=namespace,
+        heatmaps=None if wanted == "off" else Slices(wanted.upper()),
+        series_number_base=settings.results.series_number_base,
+        device_name=settings.node.ae_title,
+    )
+
+
+def build_node(settings: Settings, *, listens: bool, works: bool) -> Node:
+    """Wire one process. Nothing runs before `Node.start`."""
+    storage = open_storage(settings)
+    jobs = Jobs(storage.database)
+    return Node(
+        database=storage.database,
+        jobs=jobs,
+        reception=_reception(settings, storage, jobs) if listens else None,
+        work=_work(settings, storage, jobs) if works else None,
+    )
+
+
+def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
+    receipts = Receipts(storage.database)
+
+    def is_ours(sop_uid: SopUid) -> bool:
+        with storage.database.read() as session:
+            return results.is_our_object(session, sop_uid)
+
+    listener = Listener(
+        ae_title=settings.node.ae_title,
+        host=settings.node.host,
+        port=settings.node.port,
+        store=storage.store,
+        receipts=receipts,
+        is_ours=is_ours,
+        maximum_associations=settings.node.maximum_associations,
+    )
+    completion = Completion(
+        database=storage.database,
+        jobs=jobs,
+        listener=listener,
+        quiet_seconds=settings.quiet_seconds,
+    )
+    return Reception(
+        database=storage.database,
+        store=storage.store,
+        receipts=receipts,
+        listener=listener,
+        completion=completion,
+    )
+
+
+def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
+    model = load_model(settings)
+    _register(storage.database, model, settings.model.folder or inference.default_folder())
+    analysis = AnalysisSteps(
+        database=storage.database,
+        store=storage.store,
+        model=model,
+        rules=series_rules(settings),
+        appearance=appearance(settings, _installation(settings.node.data_dir)),
+    )
+    delivery = DeliverySteps(
+        database=storage.database,
+        store=storage.store,
+        destinations=destinations(settings),
+        calling_ae=settings.node.ae_title,
+    )
+    worker = Worker(
+        database=storage.database,
+        jobs=jobs,
+        analysis=analysis,
+        delivery=delivery,
+        executor_id=f"{socket.gethostname()}-{settings.node.slot}",
+        step_patience=Patience(
+            maximum_tries=settings.work.maximum_tries,
+            first_retry_seconds=settings.work.first_retry_seconds,
+        ),
+        delivery_patience=Patience(
+            maximum_tries=settings.delivery.maximum_tries,
+            first_retry_seconds=settings.delivery.first_retry_seconds,
+            longest_retry_seconds=settings.delivery.longest_retry_seconds,
+        ),
+    )
+    lock = FileLock(settings.node.data_dir / f"worker-{settings.node.slot}.lock")
+    return Work(database=storage.database, jobs=jobs, worker=worker, lock=lock)
+
+
+def _register(database: Database, model: OnnxModel, folder: Path) -> None:
+    description = model.description
+    version = ModelVersion(
+        name=description.name,
+        version=description.version,
+        sha256=description.sha256,
+        folder=str(folder),
+        active=True,
+        registered_at=datetime.now(UTC),
+    )
+    with database.begin() as session:
+        registry.register(session, version)
+        registry.activate(session, version.name, version.version)
+
+
+def _installation(data_dir: Path) -> uuid.UUID:
+    """The identity under which UIDs are made; written once, then never changed."""
+    path = data_dir / "installation"
+    if not path.exists():
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.write_text(f"{uuid.uuid4()}\n", encoding="ascii")
+        temporary.replace(path)
+    return uuid.UUID(path.read_text(encoding="ascii").strip())

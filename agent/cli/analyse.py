@@ -1,0 +1,75 @@
+"""`neurosieve analyse`: one study from disk, without a node."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli.border import ConfigOption, console, one_sentence, problems
+
+if TYPE_CHECKING:
+    from agent.imaging.results import Findings, NotAnalysed
+
+
+@one_sentence
+def analyse(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            exists=True,
+            help="A DICOM folder or file, a NIfTI volume, a folder of 2D images or one image.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Where the results are put.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Model folder; without it the configured one.", show_default=False),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Analyse one study: slices.csv, study.json, maps, overlays and, for DICOM, result objects."""
+    import uuid
+
+    from rich.progress import Progress
+
+    from agent import bootstrap, logs, offline, settings
+
+    values = settings.load(config)
+    logs.configure(level="WARNING", as_json=False)
+    if model is not None:
+        chosen = values.model.model_copy(update={"folder": model})
+        values = values.model_copy(update={"model": chosen})
+    with Progress(console=problems, transient=True) as bar:
+        task = bar.add_task("Analysing", total=1.0)
+        results = offline.analyse(
+            path,
+            out,
+            bootstrap.load_model(values),
+            rules=bootstrap.series_rules(values),
+            appearance=bootstrap.appearance(values, uuid.uuid4()),
+            progress=lambda done: bar.update(task, completed=done),
+        )
+    _print(results, out)
+
+
+def _print(results: "list[Findings | NotAnalysed]", out: Path) -> None:
+    from agent.imaging.results import Findings, NotAnalysed
+
+    found = [result for result in results if isinstance(result, Findings)]
+    refused = [result for result in results if isinstance(result, NotAnalysed)]
+    for result in found if len(found) == 1 else []:
+        verdict = "ABNORMAL" if result.abnormal else "no abnormality detected by the model"
+        console.print(
+            f"{verdict}: study score {result.study_score:.3g}, p = {result.study_p_value:.2g}, "
+            f"{len(result.regions)} lesion(s), {int(result.slice_anomalous.sum())} of "
+            f"{len(result.slice_scores)} slices anomalous.",
+            soft_wrap=True,
+        )
+    if len(found) > 1:
+        abnormal = sum(result.abnormal for result in found)
+        console.print(f"{abnormal} of {len(found)} images abnormal.")
+    console.print(f"Written to {out}. RESEARCH USE ONLY.", soft_wrap=True)
+    for one in refused[:5]:
+        problems.print(f"Not analysed ({one.reason}): {one.sentence}", soft_wrap=True)
+    if not found:
+        raise typer.Exit(1)

@@ -1,0 +1,76 @@
+"""Where errors become one sentence and exit code 1, and values become tables or JSON."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, ParamSpec, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from agent.errors import AgentError
+from storage.errors import StorageError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        help="Configuration file; without it agent.toml in this folder, then the defaults.",
+        show_default=False,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+console = Console()
+problems = Console(stderr=True)
+
+
+def one_sentence(command: Callable[P, R]) -> Callable[P, R]:
+    """Turn the errors we know into one sentence on standard error and exit code 1."""
+
+    @wraps(command)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except (AgentError, StorageError, OSError) as error:
+            problems.print(f"[red]neurosieve:[/red] {error}", highlight=False, soft_wrap=True)
+            raise typer.Exit(1) from error
+
+    return guarded
+
+
+def show(
+    rows: Iterable[Mapping[str, object]],
+    *,
+    columns: Sequence[str],
+    title: str,
+    as_json: bool,
+) -> None:
+    """Print rows as a table, or as a JSON list with every field."""
+    listed = list(rows)
+    if as_json:
+        print_json(listed)
+        return
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for row in listed:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    console.print(table)
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document, whatever the width of the terminal."""
+    typer.echo(json.dumps(value, indent=2, default=str))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

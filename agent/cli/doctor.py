@@ -1,0 +1,114 @@
+"""`neurosieve doctor`: is this node fit to run?"""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING
+
+import typer
+
+from agent.cli.border import ConfigOption, JsonOption, one_sentence, show
+
+if TYPE_CHECKING:
+    from agent.dicom.sender import Destination
+    from agent.settings import Settings
+
+COLUMNS = ("check", "result", "detail")
+GB = 1_000_000_000
+
+
+@one_sentence
+def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check configuration, disk, database, model, port and destinations; exit 1 if any fails."""
+    from agent import settings
+
+    values = settings.load(config)
+    rows: list[dict[str, object]] = [
+        {"check": "configuration", "result": "ok", "detail": f"AE title {values.node.ae_title}"}
+    ]
+    rows.extend(_report(name, check) for name, check in _checks(values))
+    show(rows, columns=COLUMNS, title="Doctor", as_json=as_json)
+    if any(row["result"] == "failed" for row in rows):
+        raise typer.Exit(1)
+
+
+def _report(name: str, check: Callable[[], str]) -> dict[str, object]:
+    from agent.errors import AgentError
+    from storage.errors import StorageError
+
+    try:
+        return {"check": name, "result": "ok", "detail": check()}
+    except (AgentError, StorageError, OSError) as error:
+        return {"check": name, "result": "failed", "detail": str(error)}
+
+
+def _checks(values: "Settings") -> Iterator[tuple[str, Callable[[], str]]]:
+    from agent import bootstrap
+
+    yield "disk", lambda: _disk(values)
+    yield "database", lambda: _database(values)
+    yield "model", lambda: _model(values)
+    yield "port", lambda: _port(values)
+    peers = bootstrap.destinations(values)
+    if not peers:
+        yield "destinations", lambda: "none configured: results stay in the store"
+    for peer in peers:
+        yield f"destination {peer.name}", partial(_echo, values, peer)
+
+
+def _disk(values: "Settings") -> str:
+    from agent import bootstrap
+    from storage.errors import StoreFull
+
+    storage = bootstrap.open_storage(values)
+    storage.database.close()
+    free = storage.store.free_bytes()
+    if free < storage.store.reserve_bytes:
+        raise StoreFull(
+            f"{free / GB:.1f} GB free is less than node.reserve_gb: images are refused; make room."
+        )
+    return f"{free / GB:.1f} GB free, {storage.store.reserve_bytes / GB:.1f} GB kept in reserve"
+
+
+def _database(values: "Settings") -> str:
+    from agent import bootstrap
+
+    storage = bootstrap.open_storage(values)
+    with closing(storage.database) as database:
+        database.check()
+        return str(database.engine.dialect.name)
+
+
+def _model(values: "Settings") -> str:
+    from agent import bootstrap
+
+    model = bootstrap.load_model(values)
+    return f"{model.description.name} {model.description.version} on {model.runtime}"
+
+
+def _port(values: "Settings") -> str:
+    """Free, or held by this node: a C-ECHO tells the two apart from anything else."""
+    from agent.dicom import sender
+    from agent.errors import PeerError
+
+    host, port = values.node.host, values.node.port
+    try:
+        with socket.create_server((host, port)):
+            return f"{host}:{port} is free"
+    except OSError as error:
+        ourselves = sender.Destination(
+            name="this node", ae_title=values.node.ae_title, host=host, port=port
+        )
+        try:
+            sender.echo(ourselves, calling_ae=values.node.ae_title)
+        except PeerError:
+            raise OSError(f"{host}:{port} cannot be used: {error.strerror}.") from error
+        return f"{host}:{port} is served by a running node"
+
+
+def _echo(values: "Settings", peer: "Destination") -> str:
+    from agent.dicom import sender
+
+    sender.echo(peer, calling_ae=values.node.ae_title)
+    return f"{peer.ae_title} at {peer.host}:{peer.port} answers C-ECHO"

@@ -1,0 +1,44 @@
+"""`neurosieve serve`, `listen` and `work`: run the node, or one role of it."""
+
+import signal
+import threading
+
+import typer
+
+from agent.cli.border import ConfigOption, one_sentence
+
+
+@one_sentence
+def serve(config: ConfigOption = None) -> None:
+    """Receive, analyse and return studies in one process."""
+    _run(config, listens=True, works=True)
+
+
+@one_sentence
+def listen(config: ConfigOption = None) -> None:
+    """Only receive studies and queue them."""
+    _run(config, listens=True, works=False)
+
+
+@one_sentence
+def work(config: ConfigOption = None) -> None:
+    """Only analyse queued studies and return the results."""
+    _run(config, listens=False, works=True)
+
+
+def _run(config: ConfigOption, *, listens: bool, works: bool) -> None:
+    from agent import bootstrap, logs, settings
+
+    values = settings.load(config)
+    logs.configure(level=values.log.level, as_json=values.log.format == "json")
+    stopping = threading.Event()
+    for name in ("SIGTERM", "SIGINT", "SIGBREAK"):  # SIGBREAK: Windows services
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), lambda *_: stopping.set())
+    node = bootstrap.build_node(values, listens=listens, works=works)
+    node.start()
+    port = f" port={node.reception.listener.port}" if node.reception else ""
+    typer.echo(f"ready ae={values.node.ae_title}{port}")
+    while not stopping.wait(1.0):  # a bounded wait, so that signals are seen on Windows too
+        pass
+    node.stop()

@@ -1,0 +1,159 @@
+"""`neurosieve studies`: what was received, what became of it, and another try."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from agent.cli.border import ConfigOption, JsonOption, console, one_sentence, print_json, show
+
+if TYPE_CHECKING:
+    from agent.bootstrap import Storage
+    from storage.records import Study
+
+app = typer.Typer(help="See studies, retry or cancel them.", no_args_is_help=True)
+
+StudyArgument = Annotated[
+    str,
+    typer.Argument(help="Study Instance UID, its end or beginning, or <uid>#<revision>."),
+]
+COLUMNS = ("study", "state", "priority", "images", "received", "outcome", "score", "error")
+
+
+@app.command("list")
+@one_sentence
+def list_studies(
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many, newest first.")] = 50,
+    state: Annotated[
+        list[str] | None, typer.Option(help="Only these states, e.g. --state FAILED.")
+    ] = None,
+) -> None:
+    """List studies, newest first."""
+    from storage import studies as stored
+    from storage.records import StudyState
+
+    known = {one.value for one in StudyState}
+    for name in state or []:
+        if name not in known:
+            raise typer.BadParameter(f"{name} is none of {', '.join(sorted(known))}.")
+    states = [StudyState(name) for name in state] if state else None
+    storage = _open(config)
+    with storage.database.read() as session:
+        listed = stored.list_studies(session, states=states, limit=limit)
+    rows = [_row(storage, study) for study in listed]
+    storage.database.close()
+    show(rows, columns=COLUMNS, title="Studies", as_json=as_json)
+
+
+@app.command("show")
+@one_sentence
+def show_study(
+    study: StudyArgument, config: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Show one study: series chosen and why, result, lesions, objects, deliveries."""
+    from storage import results
+    from storage import studies as stored
+
+    storage = _open(config)
+    with storage.database.read() as session:
+        found = stored.find(session, study)
+        analysis = results.analysis_of(session, found.key)
+        parts: dict[str, list[dict[str, object]]] = {
+            "series": [asdict(one) for one in stored.series_decisions(session, found.key)],
+            "lesions": [asdict(one) for one in results.lesions_of(session, found.key)],
+            "objects": [asdict(one) for one in results.objects_of(session, found.key)],
+            "deliveries": [asdict(one) for one in results.deliveries_of(session, found.key)],
+        }
+    storage.database.close()
+    whole = {"study": asdict(found), "analysis": asdict(analysis) if analysis else None, **parts}
+    if as_json:
+        print_json(whole)
+        return
+    _print_facts(f"Study {found.key}", asdict(found))
+    if analysis:
+        hidden = {"slice_scores", "slice_p_values"}
+        facts = {name: value for name, value in asdict(analysis).items() if name not in hidden}
+        _print_facts("Analysis", facts)
+    for title, columns in _PARTS.items():
+        show(parts[title], columns=columns, title=title.capitalize(), as_json=False)
+
+
+_PARTS = {
+    "series": ("description", "modality", "instance_count", "chosen", "reason"),
+    "lesions": ("number", "volume_ml", "diameter_mm", "peak_score", "mean_score", "slice_index"),
+    "objects": ("role", "sop_uid", "size_bytes", "sha256"),
+    "deliveries": ("destination", "sop_uid", "state", "attempts", "status", "error"),
+}
+
+
+@app.command()
+@one_sentence
+def retry(study: StudyArgument, config: ConfigOption = None) -> None:
+    """Queue a study again; what was already analysed and delivered is not repeated."""
+    from agent.engine import Jobs
+    from storage import studies as stored
+
+    storage = _open(config)
+    jobs = Jobs(storage.database)
+    with storage.database.begin() as session:
+        found = stored.find(session, study)
+        again = stored.retry(session, found.key, now=datetime.now(UTC))
+        jobs.submit_analysis(session, again)
+    jobs.close()
+    storage.database.close()
+    console.print(f"Queued {again.key}, attempt {again.attempt}.", soft_wrap=True)
+
+
+@app.command()
+@one_sentence
+def cancel(
+    study: StudyArgument,
+    config: ConfigOption = None,
+    why: Annotated[str, typer.Option(help="Kept with the study.")] = "cancelled by hand",
+) -> None:
+    """Stop a study at its next step; its images stay."""
+    from agent.engine import Jobs
+    from storage import studies as stored
+
+    storage = _open(config)
+    jobs = Jobs(storage.database)
+    with storage.database.begin() as session:
+        found = stored.find(session, study)
+        cancelled = stored.cancel(session, found.key, now=datetime.now(UTC), why=why)
+    jobs.cancel(cancelled)
+    jobs.close()
+    storage.database.close()
+    console.print(f"Cancelled {cancelled.key}.", soft_wrap=True)
+
+
+def _open(config: ConfigOption) -> "Storage":
+    from agent import bootstrap, settings
+
+    return bootstrap.open_storage(settings.load(config))
+
+
+def _row(storage: "Storage", study: "Study") -> dict[str, object]:
+    from storage import results
+
+    with storage.database.read() as session:
+        analysis = results.analysis_of(session, study.key)
+    return {
+        "study": study.key,
+        "state": study.state.value,
+        "priority": study.priority.value,
+        "images": study.instance_count,
+        "received": study.first_received_at.isoformat(timespec="seconds"),
+        "outcome": analysis.outcome.value if analysis else None,
+        "score": analysis.study_score if analysis else None,
+        "error": study.error or (analysis.reason if analysis else None),
+    }
+
+
+def _print_facts(title: str, facts: dict[str, object]) -> None:
+    console.print(f"[bold]{title}[/bold]", soft_wrap=True)
+    for name, value in facts.items():
+        if value is not None:
+            console.print(f"  {name.replace('_', ' ')}: {value}", soft_wrap=True, highlight=False)

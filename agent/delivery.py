@@ -1,0 +1,159 @@
+"""Getting results to their destinations, and ending a study once they are there."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy.orm import Session
+
+from agent.dicom import sender
+from agent.errors import PeerError
+from agent.imaging.results import Reason
+from storage import results, studies
+from storage.database import Database
+from storage.files import FileStore
+from storage.records import (
+    TERMINAL_STATES,
+    Analysis,
+    Delivery,
+    DeliveryState,
+    Outcome,
+    ResultObject,
+    StudyKey,
+    StudyState,
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliverySteps:
+    """What happens to the results of a study. Each step is idempotent."""
+
+    database: Database
+    store: FileStore
+    destinations: tuple[sender.Destination, ...]
+    calling_ae: str
+
+    def plan(self, session: Session, key: StudyKey) -> tuple[str, ...]:
+        """Name the destinations that still want results; without any the study ends here."""
+        study = studies.get(session, key)
+        if study.state in TERMINAL_STATES:
+            return ()
+        studies.advance(session, key, StudyState.DELIVERING, now=_now(), error=study.error)
+        names = [destination.name for destination in self.destinations]
+        results.plan_deliveries(session, key, names, now=_now())
+        waiting = {delivery.destination for delivery in _outstanding(session, key)}
+        if not waiting:
+            self.finish(session, key)
+        return tuple(sorted(waiting))
+
+    def deliver(self, key: StudyKey, destination: str) -> str:
+        """Send what is still missing there; return an empty text, or what went wrong."""
+        peer = next((one for one in self.destinations if one.name == destination), None)
+        if peer is None:
+            return f"{destination} is no longer in the configuration."
+        missing = self._missing(key, destination)
+        if not missing:
+            return ""
+        outcomes = self._send(missing, peer)
+        self._note(destination, outcomes)
+        failed = [outcome for outcome in outcomes if not outcome.stored]
+        logger.info(
+            "%d of %d results stored at %s",
+            len(outcomes) - len(failed),
+            len(outcomes),
+            destination,
+            extra={"action": "results_sent", "study": key, "destination": destination},
+        )
+        if not failed:
+            return ""
+        return f"{destination}: {len(failed)} of {len(outcomes)} not stored: {failed[0].message}"
+
+    def finish(self, session: Session, key: StudyKey) -> None:
+        """End the study if every destination has everything."""
+        study = studies.get(session, key)
+        if study.state in TERMINAL_STATES or _outstanding(session, key):
+            return
+        state = _final_state(results.analysis_of(session, key))
+        studies.advance(session, key, state, now=_now(), error=study.error)
+        logger.info(
+            "Study finished: %s",
+            state,
+            extra={"action": "study_finished", "study": key, "state": state.value},
+        )
+
+    def abandon(self, session: Session, key: StudyKey, why: str) -> None:
+        """End the study as failed; a person must look."""
+        if studies.get(session, key).state in TERMINAL_STATES:
+            return
+        studies.advance(session, key, StudyState.FAILED, now=_now(), error=why)
+        logger.error(
+            "Study failed, a person must look: %s",
+            why,
+            extra={"action": "study_failed", "study": key},
+        )
+
+    def _missing(self, key: StudyKey, destination: str) -> list[ResultObject]:
+        with self.database.read() as session:
+            if studies.get(session, key).state in TERMINAL_STATES:
+                return []
+            wanted = {
+                delivery.sop_uid
+                for delivery in _outstanding(session, key)
+                if delivery.destination == destination
+            }
+            return [one for one in results.objects_of(session, key) if one.sop_uid in wanted]
+
+    def _send(
+        self, objects: Sequence[ResultObject], peer: sender.Destination
+    ) -> list[sender.SendOutcome]:
+        items = [
+            sender.SendItem(
+                path=self.store.path_of(item.path),
+                sop_uid=item.sop_uid,
+                sop_class_uid=item.sop_class_uid,
+                transfer_syntax_uid=item.transfer_syntax_uid,
+            )
+            for item in objects
+        ]
+        try:
+            return sender.send(items, peer, calling_ae=self.calling_ae)
+        except PeerError as error:
+            return [
+                sender.SendOutcome(
+                    sop_uid=item.sop_uid, stored=False, status=None, message=str(error)
+                )
+                for item in objects
+            ]
+
+    def _note(self, destination: str, outcomes: Sequence[sender.SendOutcome]) -> None:
+        with self.database.begin() as session:
+            for outcome in outcomes:
+                results.record_delivery(
+                    session,
+                    sop_uid=outcome.sop_uid,
+                    destination=destination,
+                    state=DeliveryState.STORED if outcome.stored else DeliveryState.FAILED,
+                    status=outcome.status,
+                    error=None if outcome.stored else outcome.message,
+                    now=_now(),
+                )
+
+
+def _outstanding(session: Session, key: StudyKey) -> list[Delivery]:
+    deliveries = results.deliveries_of(session, key)
+    return [delivery for delivery in deliveries if delivery.state is not DeliveryState.STORED]
+
+
+def _final_state(analysis: Analysis | None) -> StudyState:
+    if analysis is None or analysis.reason_code == Reason.TECHNICAL_FAILURE:
+        return StudyState.FAILED
+    if analysis.outcome is Outcome.NOT_ANALYSED:
+        return StudyState.NOT_ANALYSED
+    return StudyState.DELIVERED
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

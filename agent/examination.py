@@ -1,0 +1,213 @@
+"""One study from files to result objects, without storage and without a queue.
+
+The steps of the node and `neurosieve analyse` both go through here, so that a study gives the same
+answer either way.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from agent import pipeline
+from agent.dicom import identifiers, series, volumes
+from agent.dicom.objects import heatmap, report, segmentation
+from agent.dicom.objects.context import ResultContext
+from agent.errors import UnreadableInput
+from agent.imaging.results import Findings, NotAnalysed, Reason
+from agent.inference import AnomalyModel
+from storage.records import Analysis, Lesion, Outcome, Role, SeriesUid, SopUid, StudyUid
+
+CODE_VERSION = metadata.version("neurosieve")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """The headers of a study and which series was chosen. Unreadable files have a reason each."""
+
+    headers: tuple[Dataset, ...]
+    unreadable: tuple[tuple[Path, str], ...]
+    choice: series.Choice
+    paths: tuple[Path, ...]  # of the chosen series
+
+    @property
+    def study_uid(self) -> StudyUid:
+        """The study all headers belong to."""
+        return StudyUid(str(self.headers[0].StudyInstanceUID))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """What the model said, and the images it said it about (None when nothing could be read)."""
+
+    loaded: volumes.LoadedSeries | None
+    result: Findings | NotAnalysed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Appearance:
+    """How result objects look and number themselves."""
+
+    namespace: uuid.UUID  # per installation: two nodes never share a UID
+    heatmaps: heatmap.Slices | None = heatmap.Slices.ALL  # None: no heatmaps
+    series_number_base: int = 9000
+    device_name: str = "NEUROSIEVE"
+
+
+def read(paths: Sequence[Path], rules: series.SeriesRules) -> Reading:
+    """Read the headers of a study's files and choose the series.
+
+    Raises UnreadableInput when not one file can be read.
+    """
+    headers, unreadable = series.read_headers(paths)
+    if not headers:
+        why = unreadable[0][1] if unreadable else "there is no file"
+        raise UnreadableInput(f"None of {len(paths)} files can be read as DICOM: {why}")
+    choice = series.choose(headers, rules)
+    chosen = tuple(
+        Path(str(header.filename))
+        for header in headers
+        if header.SeriesInstanceUID == choice.series_uid
+    )
+    return Reading(
+        headers=tuple(headers), unreadable=tuple(unreadable), choice=choice, paths=chosen
+    )
+
+
+def examine(
+    reading: Reading, model: AnomalyModel, *, progress: Callable[[float], None] | None = None
+) -> Examination:
+    """Run the model over the chosen series; whatever prevents that becomes a reason."""
+    if reading.choice.series_uid is None:
+        reason = NotAnalysed(reason=Reason.NO_SUITABLE_SERIES, sentence=reading.choice.sentence)
+        return Examination(loaded=None, result=reason)
+    try:
+        loaded = volumes.load(reading.paths)
+    except volumes.BadGeometry as error:
+        return _refused(Reason.BAD_GEOMETRY, error)
+    except volumes.UnreadablePixels as error:
+        return _refused(Reason.UNREADABLE_PIXELS, error)
+    thresholds = model.description.thresholds
+    result = pipeline.analyse(loaded.volume, model, thresholds, progress=progress)
+    return Examination(loaded=loaded, result=result)
+
+
+def _refused(reason: Reason, error: Exception) -> Examination:
+    return Examination(loaded=None, result=NotAnalysed(reason=reason, sentence=str(error)))
+
+
+def record(
+    reading: Reading,
+    result: Findings | NotAnalysed,
+    model: AnomalyModel,
+    *,
+    input_sha256: str,
+    created_at: datetime,
+) -> Analysis:
+    """The row that says what was found and everything needed to find it again."""
+    description = model.description
+    found = result if isinstance(result, Findings) else None
+    refused = result if isinstance(result, NotAnalysed) else None
+    return Analysis(
+        outcome=_outcome(result),
+        reason_code=refused.reason.value if refused else None,
+        reason=refused.sentence if refused else None,
+        series_uid=SeriesUid(reading.choice.series_uid) if reading.choice.series_uid else None,
+        study_score=found.study_score if found else None,
+        study_p_value=found.study_p_value if found else None,
+        slice_scores=tuple(float(score) for score in found.slice_scores) if found else (),
+        slice_p_values=tuple(float(p) for p in found.slice_p_values) if found else (),
+        model_name=description.name,
+        model_version=description.version,
+        model_sha256=description.sha256,
+        threshold_version=description.thresholds.version,
+        input_sha256=input_sha256,
+        runtime=model.runtime,
+        code_version=CODE_VERSION,
+        created_at=created_at,
+    )
+
+
+def _outcome(result: Findings | NotAnalysed) -> Outcome:
+    if isinstance(result, NotAnalysed):
+        return Outcome.NOT_ANALYSED
+    return Outcome.ABNORMAL if result.abnormal else Outcome.NO_ABNORMALITY
+
+
+def lesions(
+    study_uid: StudyUid,
+    result: Findings | NotAnalysed,
+    analysis: Analysis,
+    appearance: Appearance,
+) -> tuple[Lesion, ...]:
+    """The regions found, as lesions that can be followed by their tracking UID."""
+    if isinstance(result, NotAnalysed):
+        return ()
+    identity = identifiers.identity_of(study_uid, analysis)
+    return tuple(
+        Lesion(
+            number=region.number,
+            tracking_uid=identifiers.lesion_tracking_uid(
+                appearance.namespace, identity, region.number
+            ),
+            volume_ml=region.volume_ml,
+            diameter_mm=region.diameter_mm,
+            centroid_mm=region.centroid_mm,
+            peak_score=region.peak_score,
+            mean_score=region.mean_score,
+            slice_index=region.slice_index,
+        )
+        for region in result.regions
+    )
+
+
+def report_uid(study_uid: StudyUid, analysis: Analysis, appearance: Appearance) -> SopUid:
+    """The UID that the report of an analysis bears, known before it is built."""
+    identity = identifiers.identity_of(study_uid, analysis)
+    return identifiers.uid(appearance.namespace, identity, Role.REPORT)
+
+
+def compose(
+    reading: Reading,
+    examination: Examination,
+    analysis: Analysis,
+    appearance: Appearance,
+    *,
+    completion_evidence: str,
+) -> list[tuple[Role, Dataset]]:
+    """Build every result object: always a report; a segmentation and heatmaps where they fit."""
+    findings = examination.result if isinstance(examination.result, Findings) else None
+    loaded = examination.loaded if findings else None
+    context = ResultContext(
+        study=reading.headers,
+        source=loaded.source if loaded else None,
+        analysis=analysis,
+        lesions=lesions(reading.study_uid, examination.result, analysis, appearance),
+        decisions=reading.choice.decisions,
+        completion_evidence=completion_evidence,
+        namespace=appearance.namespace,
+        series_number_base=appearance.series_number_base,
+        device_name=appearance.device_name,
+    )
+    seg = (
+        segmentation.build(context, findings)
+        if findings and segmentation.possible(context)
+        else None
+    )
+    objects = [(Role.REPORT, report.build(context, findings=findings, segmentation=seg))]
+    if seg:
+        objects.append((Role.SEGMENTATION, seg))
+    if loaded and findings and appearance.heatmaps:
+        images = heatmap.build(context, findings, loaded.volume, slices=appearance.heatmaps)
+        objects.extend((Role.HEATMAP, image) for image in images)
+    return objects
+
+
+def digest(parts: Sequence[str]) -> str:
+    """SHA-256 over the sorted parts: the same inputs in any order give the same value."""
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()

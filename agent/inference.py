@@ -1,0 +1,217 @@
+"""Loads a model folder and runs its ONNX graph; the only importer of ONNX Runtime."""
+
+import hashlib
+import logging
+import os
+import tomllib
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import resources
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from agent.errors import UnusableModel
+from agent.imaging.findings import Thresholds
+from agent.imaging.scoring import Fusion, Maps
+
+log = logging.getLogger(__name__)
+
+SHIPPED_MODEL = "flair_dae_gan"
+GRAPH_FILE = "model.onnx"
+DESCRIPTION_FILE = "model.toml"
+BATCH = 16
+
+
+class Provider(StrEnum):
+    """Where the model runs."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription:
+    """What `model.toml` says. The two reference tuples hold scores of tumour-free calibration
+    slices and subjects, rising, from which p-values are read."""
+
+    name: str
+    version: str
+    sha256: str
+    sequence: str
+    plane: str
+    size: int
+    context: int
+    fusion: Fusion
+    thresholds: Thresholds
+    operating_point: str
+    slice_reference: tuple[float, ...]
+    study_reference: tuple[float, ...]
+    training_data_sha256: str
+    code_version: str
+
+
+class AnomalyModel(Protocol):
+    """Anything that answers a batch of prepared slices with maps."""
+
+    @property
+    def description(self) -> ModelDescription:
+        """What the model is."""
+
+    @property
+    def runtime(self) -> str:
+        """What computes it: runtime, version, device."""
+
+    def run(self, slices: NDArray[np.float32], positions: NDArray[np.float32]) -> Maps:
+        """Maps [n, size, size] for slices [n, context, size, size] and heights [n]."""
+
+
+class OnnxModel:
+    """A model folder's graph in an ONNX Runtime session."""
+
+    def __init__(
+        self, description: ModelDescription, session: onnxruntime.InferenceSession
+    ) -> None:
+        self.description = description
+        self._session = session
+
+    @property
+    def runtime(self) -> str:
+        """Runtime, version and the provider that really runs."""
+        return f"onnxruntime {onnxruntime.__version__} {self._session.get_providers()[0]}"
+
+    def run(self, slices: NDArray[np.float32], positions: NDArray[np.float32]) -> Maps:
+        """Runs the graph in batches."""
+        names = ("restoration", "residual", "feature_distance", "residual_z", "feature_z")
+        parts = []
+        for start in range(0, len(slices), BATCH):
+            feed = {
+                "slices": slices[start : start + BATCH],
+                "position": positions[start : start + BATCH],
+            }
+            parts.append(self._session.run(list(names), feed))
+        joined = [np.concatenate(values) for values in zip(*parts, strict=True)]
+        return Maps(**dict(zip(names, joined, strict=True)))
+
+
+def default_folder() -> Path:
+    """The model folder that is shipped with the agent."""
+    return Path(str(resources.files("agent") / "models" / SHIPPED_MODEL))
+
+
+def load(
+    folder: Path, *, provider: Provider = Provider.AUTO, threads: int | None = None
+) -> OnnxModel:
+    """The model in a folder, its graph checked against the described sha256."""
+    description = describe(folder)
+    graph = read(folder / GRAPH_FILE)
+    found = hashlib.sha256(graph).hexdigest()
+    if found != description.sha256:
+        raise UnusableModel(
+            f"{folder / GRAPH_FILE} is not the graph that {DESCRIPTION_FILE} describes: its "
+            f"sha256 is {found}, expected {description.sha256}. Copy the model folder again."
+        )
+    session = open_session(graph, provider, threads, folder)
+    model = OnnxModel(description, session)
+    log.info(
+        "model %s %s runs on %s",
+        description.name,
+        description.version,
+        model.runtime,
+        extra={"action": "model_loaded", "model": description.name, "runtime": model.runtime},
+    )
+    return model
+
+
+def open_session(
+    graph: bytes, provider: Provider, threads: int | None, folder: Path
+) -> onnxruntime.InferenceSession:
+    """A session on the wanted provider; the CPU is always the fall-back of AUTO."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    providers = ["CPUExecutionProvider"]
+    # get_available_providers() names CUDA even where there is no GPU, and a failed start prints
+    # error lines: ask for CUDA only where a device is to be seen.
+    if provider is Provider.CUDA or (provider is Provider.AUTO and gpu_is_visible()):
+        providers.insert(0, "CUDAExecutionProvider")
+    try:
+        session = onnxruntime.InferenceSession(graph, options, providers=providers)
+    except (RuntimeError, ValueError) as error:
+        raise UnusableModel(f"{folder / GRAPH_FILE} does not load: {error}") from error
+    if provider is Provider.CUDA and "CUDAExecutionProvider" not in session.get_providers():
+        raise UnusableModel("CUDA was asked for, but ONNX Runtime could not start it here.")
+    return session
+
+
+def gpu_is_visible() -> bool:
+    """Whether an NVIDIA device is there and not hidden."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
+        return False
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return False
+    if os.name == "nt":
+        return (Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32/nvcuda.dll").exists()
+    return Path("/dev/nvidia0").exists() or Path("/dev/dxg").exists()
+
+
+def describe(folder: Path) -> ModelDescription:
+    """What a folder's `model.toml` says."""
+    text = read(folder / DESCRIPTION_FILE)
+    try:
+        return from_toml(tomllib.loads(text.decode("utf-8")))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnusableModel(
+            f"{folder / DESCRIPTION_FILE} is incomplete or not TOML: {error!r}."
+        ) from error
+
+
+def read(path: Path) -> bytes:
+    """A file of the model folder."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnusableModel(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def from_toml(values: dict[str, Any]) -> ModelDescription:
+    """The description in the tables of a `model.toml`."""
+    model, grid, limits = values["model"], values["input"], values["thresholds"]
+    pixel, slice_, volume_ml = (
+        float(limits[key]) for key in ("pixel", "slice", "minimum_volume_ml")
+    )
+    return ModelDescription(
+        name=model["name"],
+        version=model["version"],
+        sha256=model["sha256"],
+        sequence=model["sequence"],
+        plane=model["plane"],
+        size=int(grid["size"]),
+        context=int(grid["context"]),
+        fusion=Fusion(
+            map_feature_weight=float(values["fusion"]["map_feature_weight"]),
+            score_feature_weight=float(values["fusion"]["score_feature_weight"]),
+        ),
+        thresholds=Thresholds(
+            pixel=pixel,
+            slice=slice_,
+            minimum_volume_ml=volume_ml,
+            version=thresholds_version(pixel, slice_, volume_ml),
+        ),
+        operating_point=limits["operating_point"],
+        slice_reference=tuple(float(score) for score in values["reference"]["slice_scores"]),
+        study_reference=tuple(float(score) for score in values["reference"]["study_scores"]),
+        training_data_sha256=values["training"]["data_sha256"],
+        code_version=values["training"]["code_version"],
+    )
+
+
+def thresholds_version(pixel: float, slice_: float, minimum_volume_ml: float) -> str:
+    """A short name for one set of threshold values."""
+    text = f"{pixel!r} {slice_!r} {minimum_volume_ml!r}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,112 @@
+"""The running node: what is started, in which order, and how it ends."""
+
+import logging
+import threading
+from dataclasses import dataclass
+
+from filelock import FileLock, Timeout
+
+from agent import engine
+from agent.completion import Completion
+from agent.dicom import receipts as receiving
+from agent.dicom.listener import Listener
+from agent.dicom.receipts import Receipts
+from agent.engine import Jobs, Worker
+from agent.errors import ConfigurationError
+from storage.database import Database
+from storage.errors import StorageError
+from storage.files import FileStore
+
+logger = logging.getLogger(__name__)
+
+RECONCILE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reception:
+    """The listening role: takes images and says when a study is complete."""
+
+    database: Database
+    store: FileStore
+    receipts: Receipts
+    listener: Listener
+    completion: Completion
+
+    def start(self) -> None:
+        """Repair what a crash left, then accept associations."""
+        self.store.sweep()
+        receiving.rebuild(self.store, self.database)
+        self.receipts.start()
+        self.listener.start()
+        self.completion.start()
+
+    def stop(self) -> None:
+        """Close the door first, then write what is waiting."""
+        self.listener.stop()
+        self.completion.stop()
+        self.receipts.stop()
+
+
+class Work:
+    """The working role: runs the queue and finds studies that have lost their work."""
+
+    def __init__(self, *, database: Database, jobs: Jobs, worker: Worker, lock: FileLock) -> None:
+        self._database = database
+        self._jobs = jobs
+        self._worker = worker
+        self._lock = lock
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="reconcile", daemon=True)
+
+    def start(self) -> None:
+        """Take this slot, then take up work. Raises ConfigurationError when the slot is taken."""
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
+            raise ConfigurationError(
+                "Another worker already runs in this slot; give each its own node.slot."
+            ) from error
+        self._worker.start()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the running step; the rest waits for the next start."""
+        self._stopping.set()
+        self._worker.stop()
+        self._thread.join()
+        self._lock.release()
+
+    def _watch(self) -> None:
+        while True:
+            try:
+                engine.reconcile(self._database, self._jobs)
+            except StorageError as error:
+                logger.warning("Reconciling waits: %s", error, extra={"action": "reconcile_waits"})
+            if self._stopping.wait(RECONCILE_SECONDS):
+                return
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One process with one role or both."""
+
+    database: Database
+    jobs: Jobs
+    reception: Reception | None
+    work: Work | None
+
+    def start(self) -> None:
+        """Work first, so that nothing received waits for it."""
+        if self.work:
+            self.work.start()
+        if self.reception:
+            self.reception.start()
+
+    def stop(self) -> None:
+        """The other way round."""
+        if self.reception:
+            self.reception.stop()
+        if self.work:
+            self.work.stop()
+        self.jobs.close()
+        self.database.close()

@@ -1,0 +1,65 @@
+"""The whole calculation: a volume, a model and thresholds in, findings or a reason out."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from agent.imaging import findings, preprocess, scoring
+from agent.imaging.findings import Thresholds
+from agent.imaging.results import Findings, NotAnalysed
+from agent.imaging.scoring import Maps
+from agent.imaging.volume import Volume
+from agent.inference import BATCH, AnomalyModel
+
+
+def analyse(
+    volume: Volume,
+    model: AnomalyModel,
+    thresholds: Thresholds,
+    *,
+    progress: Callable[[float], None] | None = None,
+) -> Findings | NotAnalysed:
+    """What the model finds in a volume, on the volume's own grid.
+
+    The same input gives the same bytes on a CPU. `progress` is called with shares from 0 to 1.
+    """
+    report = progress or (lambda share: None)
+    described = model.description
+    prepared = preprocess.prepare(volume, size=described.size, context=described.context)
+    report(0.2)
+    if isinstance(prepared, NotAnalysed):
+        return prepared
+    maps = run_in_batches(prepared, model, lambda share: report(0.2 + 0.6 * share))
+    scores = scoring.score(maps, prepared, described.fusion)
+    report(0.85)
+    anomaly_map = preprocess.to_source(scores.anomaly_map, prepared.geometry)
+    slice_scores = preprocess.slices_to_source(scores.slice_scores, prepared.geometry)
+    slice_anomalous = slice_scores >= thresholds.slice
+    labels, regions = findings.regions(anomaly_map, slice_anomalous, volume, thresholds)
+    study_score = float(slice_scores.max())
+    study_p = scoring.p_values(np.array([study_score]), described.study_reference)
+    report(1.0)
+    return Findings(
+        anomaly_map=anomaly_map,
+        labels=labels,
+        slice_scores=slice_scores,
+        slice_p_values=scoring.p_values(slice_scores, described.slice_reference),
+        slice_anomalous=slice_anomalous,
+        study_score=study_score,
+        study_p_value=float(study_p[0]),
+        pixel_threshold=thresholds.pixel,
+        regions=regions,
+    )
+
+
+def run_in_batches(
+    prepared: preprocess.ModelInput, model: AnomalyModel, report: Callable[[float], None]
+) -> Maps:
+    """The model's maps for all slices, with progress after each batch."""
+    count = len(prepared.slices)
+    parts = []
+    for start in range(0, count, BATCH):
+        chosen = slice(start, start + BATCH)
+        parts.append(model.run(prepared.slices[chosen], prepared.positions[chosen]))
+        report(min(1.0, (start + BATCH) / count))
+    return scoring.joined(parts)

@@ -1,0 +1,238 @@
+"""The command as an administrator uses it: exit codes, JSON, sentences."""
+
+import csv
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from click.testing import Result
+from PIL import Image
+from typer.testing import CliRunner
+
+from agent import readers
+from agent.cli import app
+from agent.demo.pacs import SimulatedPacs
+from agent.dicom import volumes
+from agent.imaging.volume import Volume
+from storage import studies
+from storage.database import open_database
+from storage.records import Instance, Priority, SeriesUid, SopUid, StudyState, StudyUid
+
+DEMO_STUDY = Path(__file__).resolve().parents[2] / "agent" / "demo" / "study"
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+@contextmanager
+def configured(folder: Path, *lines: str) -> Iterator[Path]:
+    """A configuration with its own data folder and a free port."""
+    file = folder / "agent.toml"
+    data = (folder / "data").as_posix()
+    file.write_text(
+        "\n".join(["[node]", f'data_dir = "{data}"', "port = 0", "reserve_gb = 0.0", *lines]),
+        encoding="utf-8",
+    )
+    yield file
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def run_json(*arguments: str | Path) -> Any:
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Iterator[Path]:
+    with configured(tmp_path) as file:
+        yield file
+
+
+@pytest.fixture
+def known_study(config: Path) -> str:
+    """A study that is complete and waits for its analysis."""
+    assert run("studies", "list", "-c", config).exit_code == 0  # makes the database
+    database = open_database(f"sqlite:///{config.parent / 'data' / 'neurosieve.db'}")
+    image = Instance(
+        study_uid=StudyUid("1.2.3.4"),
+        series_uid=SeriesUid("1.2.3.4.5"),
+        sop_uid=SopUid("1.2.3.4.5.6"),
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.4",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        source_ae="PACS",
+        priority=Priority.ROUTINE,
+        path="images/a/b.dcm",
+        content_sha256="0" * 64,
+        received_at=NOW,
+    )
+    with database.begin() as session:
+        (key,) = studies.record_instances(session, [image])
+        studies.complete(session, key, evidence="test", now=NOW)
+    database.close()
+    return "1.2.3.4"
+
+
+def test_studies_are_listed_as_json(config: Path, known_study: str) -> None:
+    (row,) = run_json("studies", "list", "-c", config)
+    assert (row["study"], row["state"]) == (f"{known_study}#1", "COMPLETE")
+    assert run_json("studies", "list", "-c", config, "--state", "FAILED") == []
+
+
+def test_an_unknown_state_is_wrong_usage(config: Path) -> None:
+    assert run("studies", "list", "-c", config, "--state", "LOST").exit_code == 2
+
+
+def test_a_study_is_found_by_the_end_of_its_uid(config: Path, known_study: str) -> None:
+    whole = run_json("studies", "show", "3.4", "-c", config)
+    assert whole["study"]["study_uid"] == known_study
+    assert whole["analysis"] is None
+
+
+def test_an_unknown_study_is_one_sentence_and_exit_code_1(config: Path, known_study: str) -> None:
+    result = run("studies", "show", "9.9", "-c", config)
+    assert result.exit_code == 1
+    assert "No study" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_cancelled_study_can_be_queued_again(config: Path, known_study: str) -> None:
+    assert run("studies", "cancel", known_study, "-c", config).exit_code == 0
+    assert run_json("studies", "show", known_study, "-c", config)["study"]["state"] == "CANCELLED"
+    assert run("studies", "retry", known_study, "-c", config).exit_code == 0
+    again = run_json("studies", "show", known_study, "-c", config)["study"]
+    assert (again["state"], again["attempt"]) == (StudyState.COMPLETE, 2)
+
+
+def test_the_shipped_model_is_listed(config: Path) -> None:
+    (model,) = run_json("models", "list", "-c", config)
+    assert model["sequence"] == "FLAIR"
+    assert model["active"] == "yes"
+
+
+def test_the_doctor_is_content_with_a_working_destination(tmp_path: Path) -> None:
+    with SimulatedPacs(tmp_path / "pacs") as pacs:
+        lines = ["[[destinations]]", 'name = "pacs"', 'ae_title = "PACS"', f"port = {pacs.port}"]
+        with configured(tmp_path, *lines) as config:
+            rows = run_json("doctor", "-c", config)
+    assert {row["result"] for row in rows} == {"ok"}
+    assert "destination pacs" in {row["check"] for row in rows}
+
+
+def test_the_doctor_fails_when_a_destination_is_away(tmp_path: Path) -> None:
+    lines = ["[[destinations]]", 'name = "pacs"', 'ae_title = "PACS"', "port = 1"]
+    with configured(tmp_path, *lines) as config:
+        result = run("doctor", "-c", config, "--json")
+    assert result.exit_code == 1
+    failed = [row["check"] for row in json.loads(result.stdout) if row["result"] == "failed"]
+    assert failed == ["destination pacs"]
+
+
+def test_a_wrong_configuration_is_one_sentence(tmp_path: Path) -> None:
+    with configured(tmp_path, "[nod]") as config:
+        result = run("doctor", "-c", config)
+    assert result.exit_code == 1
+    assert "nod" in result.output
+
+
+def slices_in(out: Path) -> list[dict[str, str]]:
+    with (out / "slices.csv").open(encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def demo_volume() -> Volume:
+    return volumes.load(sorted(DEMO_STUDY.glob("*.dcm"))).volume
+
+
+def test_a_dicom_folder_gives_tables_maps_overlays_and_objects(
+    tmp_path: Path, config: Path, demo_volume: Volume
+) -> None:
+    out = tmp_path / "out"
+    assert run("analyse", DEMO_STUDY, "--out", out, "-c", config).exit_code == 0
+    rows = slices_in(out)
+    assert [row["sop_instance_uid"] for row in rows] == list(demo_volume.sources)
+    assert [int(row["index"]) for row in rows] == list(range(len(rows)))
+    assert json.loads((out / "study.json").read_text())["outcome"] == "ABNORMAL"
+    mask = nibabel.load(out / "mask.nii.gz")
+    anomaly = nibabel.load(out / "anomaly.nii.gz")
+    assert mask.shape == anomaly.shape == demo_volume.voxels.shape[::-1]
+    assert np.asarray(mask.dataobj).max() >= 1
+    assert len(list((out / "overlay").glob("*.png"))) == len(rows)
+    kinds = {file.stem.split("-")[1] for file in (out / "dicom").glob("*.dcm")}
+    assert kinds == {"report", "segmentation", "heatmap"}
+
+
+def test_a_nifti_volume_gives_maps_on_its_own_grid(
+    tmp_path: Path, config: Path, demo_volume: Volume
+) -> None:
+    source = tmp_path / "FLAIR.nii.gz"
+    readers.write_nifti(source, demo_volume.voxels, demo_volume)
+    out = tmp_path / "out"
+    assert run("analyse", source, "--out", out, "-c", config).exit_code == 0
+    original, mask = nibabel.load(source), nibabel.load(out / "mask.nii.gz")
+    assert mask.shape == original.shape
+    assert np.allclose(mask.affine, original.affine)
+    assert len(slices_in(out)) == len(demo_volume.voxels)
+    assert not (out / "dicom").exists()
+
+
+def test_the_same_voxels_get_the_same_scores_from_dicom_and_from_nifti(
+    tmp_path: Path, config: Path, demo_volume: Volume
+) -> None:
+    source = tmp_path / "FLAIR.nii.gz"
+    readers.write_nifti(source, demo_volume.voxels, demo_volume)
+    scores = []
+    for path in (source, DEMO_STUDY):
+        run("analyse", path, "--out", tmp_path / path.name, "-c", config)
+        scores.append([row["score"] for row in slices_in(tmp_path / path.name)])
+    assert scores[0] == scores[1]
+
+
+def test_a_folder_of_pictures_gives_a_row_a_file(
+    tmp_path: Path, config: Path, demo_volume: Volume
+) -> None:
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    peak = demo_volume.voxels.max()
+    for index, image in enumerate(demo_volume.voxels):
+        Image.fromarray((image / peak * 255).astype(np.uint8)).save(pictures / f"s{index}.png")
+    out = tmp_path / "out"
+    assert run("analyse", pictures, "--out", out, "-c", config).exit_code == 0
+    assert [row["file"] for row in slices_in(out)] == [
+        f"s{index}.png" for index in range(len(demo_volume.voxels))
+    ]
+    assert "nominal" in json.loads((out / "study.json").read_text())["note"]
+
+
+def test_what_is_no_image_is_one_sentence(tmp_path: Path, config: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("no image")
+    result = run("analyse", folder, "--out", tmp_path / "out", "-c", config)
+    assert result.exit_code == 1
+    assert "DICOM" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_damaged_model_is_refused(tmp_path: Path, config: Path) -> None:
+    (tmp_path / "model").mkdir()
+    result = run(
+        "analyse", DEMO_STUDY, "--out", tmp_path / "out", "--model", tmp_path / "model", "-c", config
+    )
+    assert result.exit_code == 1
+    assert "model.toml" in result.output
+
+
+@pytest.mark.parametrize("command", [(), ("studies",), ("models",)])
+def test_help_names_the_commands(command: tuple[str, ...]) -> None:
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert "Commands" in result.output
