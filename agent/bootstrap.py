@@ -1,7 +1,6 @@
 """The only place that wires: from settings to a node, a store, a model."""
 
 import os
-import socket
 import sys
 import uuid
 from dataclasses import dataclass
@@ -149,7 +148,9 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
         jobs=jobs,
         analysis=analysis,
         delivery=delivery,
-        executor_id=f"{socket.gethostname()}-{settings.node.slot}",
+        # The slot alone, not the host's name: a container that comes back under another name must
+        # find what it left. The lock below keeps two workers out of one slot.
+        executor_id=f"worker-{settings.node.slot}",
         step_patience=Patience(
             maximum_tries=settings.work.maximum_tries,
             first_retry_seconds=settings.work.first_retry_seconds,

@@ -34,7 +34,7 @@ class NodeSettings(Section):
     port: int = Field(default=11112, ge=0, le=65535)
     data_dir: Path = Path("data")
     database_url: str = ""  # empty: SQLite in data_dir
-    slot: str = "0"  # names this worker among those of the host
+    slot: str = "0"  # names this worker among all that share data_dir
     reserve_gb: float = Field(default=2.0, ge=0)  # free space below which images are refused
     maximum_associations: int = Field(default=20, ge=1)
 

@@ -10,7 +10,7 @@ from agent.cli.border import ConfigOption, JsonOption, console, one_sentence, pr
 
 if TYPE_CHECKING:
     from agent.bootstrap import Storage
-    from storage.records import Study
+    from storage.records import Analysis, Study
 
 app = typer.Typer(help="See studies, retry or cancel them.", no_args_is_help=True)
 
@@ -32,6 +32,7 @@ def list_studies(
     ] = None,
 ) -> None:
     """List studies, newest first."""
+    from storage import results
     from storage import studies as stored
     from storage.records import StudyState
 
@@ -43,7 +44,7 @@ def list_studies(
     storage = _open(config)
     with storage.database.read() as session:
         listed = stored.list_studies(session, states=states, limit=limit)
-    rows = [_row(storage, study) for study in listed]
+        rows = [_row(study, results.analysis_of(session, study.key)) for study in listed]
     storage.database.close()
     show(rows, columns=COLUMNS, title="Studies", as_json=as_json)
 
@@ -135,11 +136,7 @@ def _open(config: ConfigOption) -> "Storage":
     return bootstrap.open_storage(settings.load(config))
 
 
-def _row(storage: "Storage", study: "Study") -> dict[str, object]:
-    from storage import results
-
-    with storage.database.read() as session:
-        analysis = results.analysis_of(session, study.key)
+def _row(study: "Study", analysis: "Analysis | None") -> dict[str, object]:
     return {
         "study": study.key,
         "state": study.state.value,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """Voxels `[slice, row, column]` in float32, in the units of the source, slices in spatial order.
+    """Voxels `[slice, row, column]`, float32, in the source's units, slices in spatial order.
 
     `affine` (4 x 4, float64) maps `(slice, row, column, 1)` indices to LPS mm (DICOM PS3.3
     C.7.6.2.1.1: x to the patient's left, y to the back, z to the head). `sources` names where

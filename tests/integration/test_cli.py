@@ -8,12 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import nibabel
 import numpy as np
 import pytest
-from click.testing import Result
 from PIL import Image
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from agent import readers
 from agent.cli import app
@@ -161,10 +159,10 @@ def test_a_dicom_folder_gives_tables_maps_overlays_and_objects(
     assert [row["sop_instance_uid"] for row in rows] == list(demo_volume.sources)
     assert [int(row["index"]) for row in rows] == list(range(len(rows)))
     assert json.loads((out / "study.json").read_text())["outcome"] == "ABNORMAL"
-    mask = nibabel.load(out / "mask.nii.gz")
-    anomaly = nibabel.load(out / "anomaly.nii.gz")
-    assert mask.shape == anomaly.shape == demo_volume.voxels.shape[::-1]
-    assert np.asarray(mask.dataobj).max() >= 1
+    mask, anomaly = (readers.read_nifti(out / f"{name}.nii.gz") for name in ("mask", "anomaly"))
+    assert mask.voxels.shape == anomaly.voxels.shape == demo_volume.voxels.shape
+    assert np.allclose(mask.affine, demo_volume.affine)
+    assert mask.voxels.max() >= 1
     assert len(list((out / "overlay").glob("*.png"))) == len(rows)
     kinds = {file.stem.split("-")[1] for file in (out / "dicom").glob("*.dcm")}
     assert kinds == {"report", "segmentation", "heatmap"}
@@ -177,8 +175,8 @@ def test_a_nifti_volume_gives_maps_on_its_own_grid(
     readers.write_nifti(source, demo_volume.voxels, demo_volume)
     out = tmp_path / "out"
     assert run("analyse", source, "--out", out, "-c", config).exit_code == 0
-    original, mask = nibabel.load(source), nibabel.load(out / "mask.nii.gz")
-    assert mask.shape == original.shape
+    original, mask = readers.read_nifti(source), readers.read_nifti(out / "mask.nii.gz")
+    assert mask.voxels.shape == original.voxels.shape
     assert np.allclose(mask.affine, original.affine)
     assert len(slices_in(out)) == len(demo_volume.voxels)
     assert not (out / "dicom").exists()
@@ -225,7 +223,14 @@ def test_what_is_no_image_is_one_sentence(tmp_path: Path, config: Path) -> None:
 def test_a_damaged_model_is_refused(tmp_path: Path, config: Path) -> None:
     (tmp_path / "model").mkdir()
     result = run(
-        "analyse", DEMO_STUDY, "--out", tmp_path / "out", "--model", tmp_path / "model", "-c", config
+        "analyse",
+        DEMO_STUDY,
+        "--out",
+        tmp_path / "out",
+        "--model",
+        tmp_path / "model",
+        "-c",
+        config,
     )
     assert result.exit_code == 1
     assert "model.toml" in result.output
