@@ -107,6 +107,8 @@ class RunningNode:
             )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
+        if not line:  # it ended instead
+            self._reap()
         assert line.startswith(f"ready ae={AE_TITLE}"), f"{line!r}\n{self.log.read_text()}"
         if " port=" in line:
             self.port = int(line.rsplit("port=", 1)[1])

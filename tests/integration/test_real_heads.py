@@ -1,0 +1,82 @@
+"""Head, brain and findings on real images: skull or none, thick or thin, and a fruit."""
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from agent import inference, pipeline, readers
+from agent.imaging import head, preprocess
+from agent.imaging.preprocess import ModelInput
+from agent.imaging.results import Findings, NotAnalysed, Reason
+from agent.imaging.volume import Volume
+
+ACCEPTED = [
+    "lgg_flair/TCGA_CS_4941_19960909",
+    "lgg_flair/TCGA_FG_8189_20030516",
+    "tumour_free_flair/ms_101228",
+    "tumour_free_flair/nichart_05",
+    "brats_flair/BraTS2021_00006",
+    "brats_flair/brats_2013_pat0002",
+    "ms_flair/patient07",
+]
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_a_real_head_is_accepted_and_its_lesion_lies_inside_the_brain(
+    shared_data: Path, name: str
+) -> None:
+    folder = shared_data / name
+    label = next(path for path in folder.iterdir() if path.name in ("mask.nii.gz", "wmh.nii.gz"))
+    view = preprocess.prepare(readers.read_nifti(folder / "FLAIR.nii.gz"), size=128, context=1)
+    assert isinstance(view, ModelInput)
+    brain = preprocess.to_source(view.brain.astype(np.float32), view.geometry) > 0.5
+    lesion = readers.read_nifti(label).voxels > 0
+    assert (lesion & brain).sum() > 0.9 * lesion.sum()
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_a_fruit_is_not_a_head(shared_data: Path, single: bool) -> None:
+    files = sorted((shared_data / "dicom" / "ge_fruit_not_a_brain").glob("*.dcm"))
+    voxels = np.stack([pydicom.dcmread(file).pixel_array for file in files]).astype(np.float32)
+    # Taken for axial slices, in blocks of 5 mm, as preparation would hand them on.
+    slabs = voxels.reshape(10, 4, 256, 256).mean(axis=1)
+    found = head.find(slabs[4:5] if single else slabs, spacing_mm=(4.8, 1.05, 1.05))
+    assert isinstance(found, NotAnalysed)
+    assert found.reason is Reason.NOT_A_HEAD
+
+
+def test_the_lesion_of_brainix_is_found_and_nothing_larger(shared_data: Path) -> None:
+    volume = axial_volume(shared_data / "dicom" / "brainix" / "flair")
+    model = inference.load(inference.default_folder(), provider=inference.Provider.CPU)
+    found = pipeline.analyse(volume, model, model.description.thresholds)
+    assert isinstance(found, Findings)
+    largest = found.regions[0]
+    # Left frontoparietal, about 5 cm wide, far above every other region.
+    assert 20 < largest.volume_ml < 90
+    assert all(region.volume_ml < 0.2 * largest.volume_ml for region in found.regions[1:])
+    assert found.slice_anomalous[largest.slice_index]
+
+
+def axial_volume(folder: Path) -> Volume:
+    """A classic series sorted along its normal."""
+    files = [pydicom.dcmread(path) for path in folder.iterdir() if path.suffix == ".dcm"]
+    row, column = (
+        np.array(files[0].ImageOrientationPatient[part], dtype=float)
+        for part in (slice(0, 3), slice(3, 6))
+    )
+    normal = np.cross(row, column)
+    files.sort(key=lambda file: float(normal @ np.array(file.ImagePositionPatient, dtype=float)))
+    first, last = (
+        np.array(files[i].ImagePositionPatient, dtype=float) for i in (0, len(files) - 1)
+    )
+    affine = np.eye(4)
+    affine[:3, 0] = (last - first) / (len(files) - 1)
+    affine[:3, 1] = column * float(files[0].PixelSpacing[0])
+    affine[:3, 2] = row * float(files[0].PixelSpacing[1])
+    affine[:3, 3] = first
+    voxels = np.stack([file.pixel_array for file in files]).astype(np.float32)
+    return Volume(
+        voxels=voxels, affine=affine, sources=tuple(file.SOPInstanceUID for file in files)
+    )

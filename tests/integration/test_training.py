@@ -1,0 +1,208 @@
+"""A training run of a few steps on drawn heads: resume, calibration, export, evaluation."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import head_phantom
+from agent import inference, pipeline, readers
+from agent.imaging.results import Findings
+from model_training import checkpoint, config, corruption, graph, metrics, runs, trainer
+from model_training.cli import app
+from model_training.config import Recipe
+from model_training.data import SliceSet
+
+RECIPE = """
+name = "tiny"
+version = "0.0.1"
+sequence = "FLAIR"
+plane = "axial"
+collections = ["patients", "healthy"]
+cross_site = []
+size = 32
+generator_width = 8
+discriminator_width = 8
+batch = 4
+max_steps = {steps}
+adversarial_from_step = 2
+penalty_every = 2
+checkpoint_every = 3
+threads = 1
+mixed_precision = false
+"""
+
+
+@pytest.fixture(scope="module")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two collections of drawn heads in the layout that training reads."""
+    root = tmp_path_factory.mktemp("data")
+    for collection, label, radius_mm in (
+        ("patients", "mask.nii.gz", 16.0),
+        ("healthy", "wmh.nii.gz", 0.0),
+    ):
+        rows = ["subject,split"]
+        for number, split in enumerate(["train", "calibration", "calibration", "test", "test"]):
+            name = f"{collection}_{number}"
+            phantom = head_phantom.draw(lesion_radius_mm=radius_mm, seed=number)
+            (root / collection / name).mkdir(parents=True)
+            for file, values in (
+                ("FLAIR.nii.gz", phantom.volume.voxels),
+                (label, phantom.lesion.astype(np.uint8)),
+            ):
+                readers.write_nifti(root / collection / name / file, values, phantom.volume)
+            rows.append(f"{name},{split}")
+        (root / collection / "split.csv").write_text("\n".join(rows) + "\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def run_folder(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of six steps."""
+    folder = tmp_path_factory.mktemp("run")
+    recipe = folder / "tiny.toml"
+    recipe.write_text(RECIPE.format(steps=6))
+    done = CliRunner().invoke(
+        app, ["run", str(recipe), "--data", str(data_folder), "--out", str(folder)]
+    )
+    assert done.exit_code == 0, done.output
+    return folder
+
+
+def slices() -> SliceSet:
+    """Random slices for runs whose result does not matter."""
+    chance = np.random.default_rng(0)
+    return SliceSet(
+        images=chance.random((8, 32, 32), dtype=np.float32),
+        brain=np.ones((8, 32, 32), dtype=np.bool_),
+        positions=np.linspace(0, 1, 8, dtype=np.float32),
+        subjects=1,
+        digest="none",
+    )
+
+
+def recipe(folder: Path, steps: int) -> Recipe:
+    """The tiny recipe, read as every recipe is."""
+    path = folder / f"{steps}.toml"
+    path.write_text(RECIPE.format(steps=8))
+    return config.load(path)
+
+
+def test_a_resumed_run_repeats_an_unbroken_one_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = trainer.train(recipe(tmp_path, 8), slices(), tmp_path / "whole")
+
+    class Killed(Exception):
+        """The process ends here."""
+
+    learn = trainer.learn
+
+    def die_at_step_five(run: trainer.Run, *rest: object) -> dict[str, float]:
+        if run.step == 5:
+            raise Killed
+        return learn(run, *rest)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as broken:
+        broken.setattr(trainer, "learn", die_at_step_five)
+        with pytest.raises(Killed):
+            trainer.train(recipe(tmp_path, 8), slices(), tmp_path / "broken")
+    saved = checkpoint.load(tmp_path / "broken")
+    assert saved is not None
+    assert saved["step"] == 3
+    resumed = trainer.train(recipe(tmp_path, 8), slices(), tmp_path / "broken")
+    for name in ("generator", "averaged", "discriminator"):
+        once, twice = getattr(whole, name).state_dict(), getattr(resumed, name).state_dict()
+        assert all(torch.equal(once[key], twice[key]) for key in once)
+    with (tmp_path / "broken" / trainer.LOSS_FILE).open() as handle:
+        steps = [int(line["step"]) for line in csv.DictReader(handle)]
+    assert steps == list(range(1, 9))
+
+
+def test_only_lesion_free_slices_are_trained_on(run_folder: Path) -> None:
+    kept = np.load(run_folder / runs.SLICES_FILE)
+    # A lesion is brighter than 0.7 on the model grid, tumour-free brain far below.
+    assert len(kept["images"]) > 10
+    assert kept["images"].max() < 0.7
+
+
+def test_damage_stays_inside_the_brain_and_leaves_some_slices_clean() -> None:
+    chance = torch.Generator().manual_seed(0)
+    image = torch.full((20, 1, 64, 64), 0.4)
+    brain = torch.zeros(20, 1, 64, 64, dtype=torch.bool)
+    brain[:, :, 16:48, 16:48] = True
+    damaged = corruption.corrupt(image, brain, chance, corruption.CorruptionSettings())
+    changed = (damaged - image).abs() > 1e-6
+    assert not (changed & ~brain).any()
+    touched = changed.flatten(1).any(1)
+    assert 14 <= int(touched.sum()) < 20
+
+
+def test_an_unknown_key_in_a_recipe_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "typo.toml"
+    path.write_text(RECIPE.format(steps=1) + "max_stepps = 3\n")
+    with pytest.raises(ValueError, match="max_stepps"):
+        config.load(path)
+
+
+def test_nothing_is_exported_or_tested_before_thresholds_are_frozen(
+    run_folder: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    exported = CliRunner().invoke(
+        app, ["export", "--run", str(run_folder), "--out", str(tmp_path / "model")]
+    )
+    assert exported.exit_code == 1
+    assert not (tmp_path / "model").exists()
+    tested = CliRunner().invoke(
+        app,
+        ["evaluate", "--run", str(run_folder), "--data", str(data_folder), "--model", "nowhere"],
+    )
+    assert tested.exit_code == 1
+
+
+@pytest.mark.slow
+def test_a_run_becomes_a_model_folder_that_the_agent_reads_and_the_test_split_opens_once(
+    run_folder: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    model_folder = tmp_path / "model"
+    run, data = ["--run", str(run_folder)], ["--data", str(data_folder)]
+    for arguments in (
+        ["calibrate", *run, *data],
+        ["export", *run, "--out", str(model_folder)],
+        ["evaluate", *run, *data, "--model", str(model_folder)],
+    ):
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 0, done.output
+    again = CliRunner().invoke(app, ["evaluate", *run, *data, "--model", str(model_folder)])
+    assert again.exit_code == 1
+    assert "has been opened" in again.output
+    figures = {path.name for path in (model_folder / "figures").iterdir()}
+    assert figures >= {"losses.png", "scores.png", "roc.png", "montage.png", "failures.png"}
+
+    model = inference.load(model_folder, provider=inference.Provider.CPU)
+    _, shipped, kept = runs.finished(run_folder)
+    image = kept.images[:3, None]
+    served = model.run(image, kept.positions[:3])
+    with torch.inference_mode():
+        wanted = shipped(torch.from_numpy(image), torch.from_numpy(kept.positions[:3]))
+    for name, tensor in zip(graph.OUTPUTS, wanted, strict=True):
+        np.testing.assert_allclose(getattr(served, name), tensor.numpy(), atol=1e-3, rtol=1e-3)
+    volume = head_phantom.draw(lesion_radius_mm=16).volume
+    found = pipeline.analyse(volume, model, model.description.thresholds)
+    assert isinstance(found, Findings)
+
+
+def test_figures_of_merit_agree_with_their_definitions() -> None:
+    scores = np.array([0.1, 0.4, 0.4, 0.8])
+    labels = np.array([False, False, True, True])
+    assert metrics.auroc(scores, labels) == pytest.approx(3.5 / 4)
+    assert metrics.average_precision(scores, labels) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+    values = np.array([0.1, 0.3, 0.5, 0.7], dtype=np.float32)
+    counts = metrics.pixel_counts(values, labels)
+    assert metrics.pixel_average_precision(counts) == pytest.approx(1.0)
+    threshold = metrics.best_dice_threshold(counts)
+    assert 0.3 < threshold <= 0.5
+    assert metrics.dice(counts, threshold) == pytest.approx(1.0)
