@@ -9,7 +9,6 @@ delivery queue is apart, so that it never waits for a PACS.
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import ParamSpec, Protocol, TypeVar
 
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, StepOptions
@@ -20,7 +19,7 @@ from agent.errors import AgentError
 from storage import studies
 from storage.database import Database
 from storage.errors import Conflict, NotFound
-from storage.records import TERMINAL_STATES, Priority, Study, StudyKey
+from storage.records import Priority, Study, StudyKey
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -272,33 +271,6 @@ class Worker:
     def _abandon(self, key: StudyKey, why: str) -> None:
         with self._database.begin() as session:
             self._delivery.abandon(session, key, why)
-
-
-def reconcile(database: Database, jobs: Jobs) -> int:
-    """Give work to every unfinished study that has none left; return how many there were.
-
-    Whatever made the engine lose or end a run, the study goes on: a run that took the process
-    down too often ends in a report that says so, anything else starts again.
-    """
-    with database.read() as session:
-        unfinished = studies.unfinished(session)
-    return sum(_revive(database, jobs, study) for study in unfinished if not jobs.is_live(study))
-
-
-def _revive(database: Database, jobs: Jobs, study: Study) -> bool:
-    with database.begin() as session:
-        # Read again: a run ends only after it has ended the study, so this look is the true one.
-        if studies.get(session, study.key).state in TERMINAL_STATES:
-            return False
-        if jobs.is_broken(study):
-            jobs.submit_failure(session, study, "The analysis stopped the worker repeatedly.")
-        else:
-            jobs.submit_analysis(session, studies.retry(session, study.key, now=datetime.now(UTC)))
-    logger.warning(
-        "An unfinished study had no work left and got it again",
-        extra={"action": "study_reconciled", "study": study.key},
-    )
-    return True
 
 
 def _may_help(error: BaseException) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
-from agent import engine
+from agent import liveness
 from agent.completion import Completion
 from agent.dicom import receipts as receiving
 from agent.dicom.listener import Listener
@@ -79,7 +79,7 @@ class Work:
     def _watch(self) -> None:
         while True:
             try:
-                engine.reconcile(self._database, self._jobs)
+                liveness.reconcile(self._database, self._jobs)
             except StorageError as error:
                 logger.warning("Reconciling waits: %s", error, extra={"action": "reconcile_waits"})
             if self._stopping.wait(RECONCILE_SECONDS):

@@ -9,7 +9,7 @@ from agent.imaging.findings import Thresholds
 from agent.imaging.results import Findings, NotAnalysed
 from agent.imaging.scoring import Maps
 from agent.imaging.volume import Volume
-from agent.inference import BATCH, AnomalyModel
+from agent.inference import BATCH, AnomalyModel, ModelDescription
 
 
 def analyse(
@@ -23,22 +23,33 @@ def analyse(
 
     The same input gives the same bytes on a CPU. `progress` is called with shares from 0 to 1.
     """
-    report = progress or (lambda share: None)
+    report = progress or ignore
     described = model.description
     prepared = preprocess.prepare(volume, size=described.size, context=described.context)
     report(0.2)
     if isinstance(prepared, NotAnalysed):
         return prepared
     maps = run_in_batches(prepared, model, lambda share: report(0.2 + 0.6 * share))
+    found = conclude(volume, prepared, maps, described, thresholds)
+    report(1.0)
+    return found
+
+
+def conclude(
+    volume: Volume,
+    prepared: preprocess.ModelInput,
+    maps: Maps,
+    described: ModelDescription,
+    thresholds: Thresholds,
+) -> Findings:
+    """From the model's maps to findings on the volume's grid."""
     scores = scoring.score(maps, prepared, described.fusion)
-    report(0.85)
     anomaly_map = preprocess.to_source(scores.anomaly_map, prepared.geometry)
     slice_scores = preprocess.slices_to_source(scores.slice_scores, prepared.geometry)
     slice_anomalous = slice_scores >= thresholds.slice
     labels, regions = findings.regions(anomaly_map, slice_anomalous, volume, thresholds)
     study_score = float(slice_scores.max())
     study_p = scoring.p_values(np.array([study_score]), described.study_reference)
-    report(1.0)
     return Findings(
         anomaly_map=anomaly_map,
         labels=labels,
@@ -63,3 +74,8 @@ def run_in_batches(
         parts.append(model.run(prepared.slices[chosen], prepared.positions[chosen]))
         report(min(1.0, (start + BATCH) / count))
     return scoring.joined(parts)
+
+
+def ignore(share: float) -> None:
+    """Progress that nobody watches."""
+    del share

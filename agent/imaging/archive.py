@@ -3,6 +3,7 @@
 import io
 import json
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,5 @@ def from_bytes(data: bytes) -> Findings:
         )
 
 
-def _region(values: dict[str, object]) -> Region:
-    values["centroid_mm"] = tuple(values["centroid_mm"])  # type: ignore[arg-type]  # JSON has lists
-    return Region(**values)  # type: ignore[arg-type]  # the keys are the fields
+def _region(values: dict[str, Any]) -> Region:
+    return Region(**values | {"centroid_mm": tuple(values["centroid_mm"])})  # JSON has lists only

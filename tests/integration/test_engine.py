@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy.orm import Session
 
-from agent import engine
+from agent import liveness
 from agent.engine import Jobs, Patience, Worker
 from agent.errors import AgentError, PeerError
 from running import wait_until
@@ -255,12 +255,12 @@ def test_a_cancelled_study_stops_at_its_next_step(bench: Bench) -> None:
 
 def test_an_unfinished_study_without_work_gets_it_again(bench: Bench) -> None:
     study = bench.complete_study("1.2.3")
-    assert engine.reconcile(bench.database, bench.jobs) == 1
+    assert liveness.reconcile(bench.database, bench.jobs) == 1
     with bench.working():
         assert bench.wait_for_end(study).state is StudyState.DELIVERED
-    assert engine.reconcile(bench.database, bench.jobs) == 0
+    assert liveness.reconcile(bench.database, bench.jobs) == 0
 
 
 def test_a_study_with_work_is_left_alone_by_reconciling(bench: Bench) -> None:
     bench.submit(bench.complete_study("1.2.3"))
-    assert engine.reconcile(bench.database, bench.jobs) == 0
+    assert liveness.reconcile(bench.database, bench.jobs) == 0
