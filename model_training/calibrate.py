@@ -1,0 +1,159 @@
+"""Chooses weights and thresholds on the calibration split and freezes them.
+
+What is chosen with expert labels of the calibration patients: the weight of the discriminator's
+part, the pixel threshold (highest pooled Dice) and the slice threshold (highest accuracy). What is
+read from tumour-free calibration slices and subjects alone: the p-values and the threshold that
+lets five per cent of tumour-free slices pass.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agent.imaging.scoring import Fusion
+from model_training import examine, metrics
+from model_training.examine import Examined, Row
+
+FILE_NAME = "calibration.json"
+WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)  # candidates, relative to the residual's own scale
+MAX_COST = 0.002  # what a figure may lose: less than calibration patients can tell apart
+MINIMUM_VOLUME_ML = 0.5  # about a 10 mm sphere: smaller regions were mostly noise
+OPERATING_POINT = (
+    "slice: highest accuracy on calibration patients; pixel: highest pooled Dice on calibration "
+    "patients; minimum volume: a sphere of 10 mm"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frozen:
+    """Thresholds of one way of scoring. `sign` -1 where low values speak for a tumour."""
+
+    sign: int
+    slice: float
+    slice_at_5_percent: float
+    pixel: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """All that was chosen, and what it reached on the calibration patients."""
+
+    fusion: Fusion
+    rows: dict[str, Frozen]
+    minimum_volume_ml: float
+    slice_reference: tuple[float, ...]
+    study_reference: tuple[float, ...]
+    patients: int
+    tumour_free_subjects: int
+    choices: dict[str, float]
+
+
+def calibrate(patients: Sequence[Examined], tumour_free: Sequence[Examined]) -> Calibration:
+    """Chooses the fusion, then a threshold for every way of scoring."""
+    fusion, choices = choose_fusion(patients)
+    scored = [examine.rows(patient, fusion) for patient in patients]
+    frozen = {name: freeze(patients, [rows[name] for rows in scored]) for name in scored[0]}
+    model = [rows[examine.MODEL] for rows in scored]
+    scores, labels = pooled(patients, model)
+    studies = [
+        float(examine.model_row(subject, fusion).slice_scores.max()) for subject in tumour_free
+    ]
+    return Calibration(
+        fusion=fusion,
+        rows=frozen,
+        minimum_volume_ml=MINIMUM_VOLUME_ML,
+        slice_reference=tuple(round(float(score), 3) for score in np.sort(scores[~labels])),
+        study_reference=tuple(round(score, 3) for score in sorted(studies)),
+        patients=len(patients),
+        tumour_free_subjects=len(tumour_free),
+        choices=choices,
+    )
+
+
+def choose_fusion(patients: Sequence[Examined]) -> tuple[Fusion, dict[str, float]]:
+    """The weight for the map by pixel precision, the one for the score by slice AUROC.
+
+    The discriminator counts as much as it may without costing more than `MAX_COST`: it sees
+    texture, which the residual does not, and the calibration patients cannot tell less apart.
+    """
+    scale = map_scale(patients)
+    choices = {}
+    for weight in WEIGHTS:
+        fusion = Fusion(map_feature_weight=weight * scale, score_feature_weight=weight)
+        rows = [examine.model_row(patient, fusion) for patient in patients]
+        counts = sum_counts(rows)
+        choices[f"pixel_ap_at_{weight}"] = metrics.pixel_average_precision(counts)
+        choices[f"slice_auroc_at_{weight}"] = metrics.auroc(*pooled(patients, rows))
+    best_map = largest_weight(choices, "pixel_ap_at")
+    best_score = largest_weight(choices, "slice_auroc_at")
+    fusion = Fusion(map_feature_weight=round(best_map * scale, 4), score_feature_weight=best_score)
+    return fusion, choices
+
+
+def largest_weight(choices: dict[str, float], figure: str) -> float:
+    """The largest weight whose figure is close to the best one's."""
+    best = max(choices[f"{figure}_{weight}"] for weight in WEIGHTS)
+    return max(weight for weight in WEIGHTS if choices[f"{figure}_{weight}"] >= best - MAX_COST)
+
+
+def map_scale(patients: Sequence[Examined]) -> float:
+    """How much a residual weighs against a feature distance, from their usual size in brain."""
+    residual = np.concatenate(
+        [np.maximum(one.maps.residual[one.prepared.brain], 0) for one in patients]
+    )
+    feature = np.concatenate([one.maps.feature_distance[one.prepared.brain] for one in patients])
+    return float(residual.std() / feature.std())
+
+
+def freeze(patients: Sequence[Examined], rows: Sequence[Row]) -> Frozen:
+    """Sign and thresholds of one way of scoring."""
+    scores, labels = pooled(patients, rows)
+    sign = 1 if metrics.auroc(scores, labels) >= 0.5 else -1
+    pixel = None
+    if rows[0].counts is not None:
+        pixel = metrics.best_dice_threshold(sum_counts(rows))
+    return Frozen(
+        sign=sign,
+        slice=metrics.best_accuracy_threshold(sign * scores, labels),
+        slice_at_5_percent=float(np.quantile((sign * scores)[~labels], 0.95)),
+        pixel=pixel,
+    )
+
+
+def pooled(
+    patients: Sequence[Examined], rows: Sequence[Row]
+) -> tuple[metrics.Floats, metrics.Labels]:
+    """Scores and labels of all evaluated slices."""
+    scores = [row.slice_scores[one.evaluated] for one, row in zip(patients, rows, strict=True)]
+    labels = [one.labels[one.evaluated] for one in patients]
+    return np.concatenate(scores), np.concatenate(labels)
+
+
+def sum_counts(rows: Sequence[Row]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The pixel counts of several subjects together."""
+    return np.asarray(np.sum([row.counts for row in rows if row.counts is not None], axis=0))
+
+
+def save(folder: Path, calibration: Calibration) -> None:
+    """Freezes the choices beside the run."""
+    text = json.dumps(asdict(calibration), indent=1)
+    (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> Calibration:
+    """The frozen choices; without them nothing may be exported or tested."""
+    path = folder / FILE_NAME
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path} does not exist: freeze the thresholds with `neurosieve-train calibrate` first."
+        )
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values["fusion"] = Fusion(**values["fusion"])
+    values["rows"] = {name: Frozen(**row) for name, row in values["rows"].items()}
+    for key in ("slice_reference", "study_reference"):
+        values[key] = tuple(values[key])
+    return Calibration(**values)

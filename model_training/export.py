@@ -1,0 +1,136 @@
+"""Writes a model folder: one ONNX file, checked against torch, and its description."""
+
+import hashlib
+import subprocess
+import warnings
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from agent import inference
+from agent.imaging.scoring import Maps
+from model_training.calibrate import OPERATING_POINT, Calibration
+from model_training.config import Recipe
+from model_training.data import SliceSet
+from model_training.examine import MODEL
+from model_training.graph import OUTPUTS, ShippedGraph
+
+OPSET = 18
+MAX_DIFFERENCE = 1e-3  # of restoration and residual; the z maps divide by small deviations
+MAX_DIFFERENCE_Z = 2e-2
+
+
+def export(
+    graph: ShippedGraph,
+    folder: Path,
+    *,
+    recipe: Recipe,
+    calibration: Calibration,
+    slices: SliceSet,
+) -> float:
+    """Writes the folder, loads it as the agent would, and returns the largest difference."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_graph(graph, folder / inference.GRAPH_FILE, recipe)
+    text = description(folder / inference.GRAPH_FILE, recipe, calibration, slices)
+    (folder / inference.DESCRIPTION_FILE).write_text(text, encoding="utf-8")
+    model = inference.load(folder, provider=inference.Provider.CPU)
+    image = slices.images[:5, None].repeat(recipe.context, axis=1)
+    return check_parity(graph, model.run(image, slices.positions[:5]), image, slices.positions[:5])
+
+
+def write_graph(graph: ShippedGraph, path: Path, recipe: Recipe) -> None:
+    """One file with everything learnt in it, so that its sha256 covers the model."""
+    batch = torch.export.Dim("batch", min=1, max=4096)
+    example = (torch.rand(2, recipe.context, recipe.size, recipe.size), torch.rand(2))
+    with warnings.catch_warnings():
+        # The exporter's own use of deprecated torch calls; nothing to act on here.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            graph.eval(),
+            example,
+            str(path),
+            input_names=["slices", "position"],
+            output_names=list(OUTPUTS),
+            dynamic_shapes={"slices": {0: batch}, "position": {0: batch}},
+            opset_version=OPSET,
+            external_data=False,
+            dynamo=True,
+            verbose=False,
+        )
+
+
+def check_parity(
+    graph: ShippedGraph,
+    served: Maps,
+    image: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    positions: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+) -> float:
+    """The largest difference between torch and the exported graph; raises where it matters."""
+    with torch.inference_mode():
+        wanted = graph(torch.from_numpy(image), torch.from_numpy(positions))
+    largest = 0.0
+    for name, tensor in zip(OUTPUTS, wanted, strict=True):
+        difference = float(np.abs(getattr(served, name) - tensor.numpy()).max())
+        limit = MAX_DIFFERENCE_Z if name.endswith("_z") else MAX_DIFFERENCE
+        if not difference <= limit:
+            raise ValueError(f"The exported graph differs from torch in {name} by {difference:g}.")
+        largest = max(largest, difference)
+    return largest
+
+
+def description(graph: Path, recipe: Recipe, calibration: Calibration, slices: SliceSet) -> str:
+    """The text of `model.toml`."""
+    frozen = calibration.rows[MODEL]
+    return f"""# Written by `neurosieve-train export`; a graph with another digest is refused.
+[model]
+name = "{recipe.name}"
+version = "{recipe.version}"
+sha256 = "{hashlib.sha256(graph.read_bytes()).hexdigest()}"
+sequence = "{recipe.sequence}"
+plane = "{recipe.plane}"
+
+[input]
+size = {recipe.size}
+context = {recipe.context}
+spacing = "none: a square crop, 1.12 times the brain's longer side"
+normalisation = "air 0, median of the brain 0.4, cut at 1.2, 0 beyond 2 mm outside the brain"
+
+[fusion]  # weight of the discriminator's part; the residual's is 1
+map_feature_weight = {calibration.fusion.map_feature_weight!r}
+score_feature_weight = {calibration.fusion.score_feature_weight!r}
+
+[thresholds]
+pixel = {frozen.pixel!r}
+slice = {frozen.slice!r}
+minimum_volume_ml = {calibration.minimum_volume_ml!r}
+operating_point = "{OPERATING_POINT}"
+
+[reference]  # tumour-free calibration scores, rising: p = (1 + number at least as high) / (n + 1)
+slice_scores = {list(calibration.slice_reference)!r}
+study_scores = {list(calibration.study_reference)!r}
+
+[training]
+data_sha256 = "{slices.digest}"
+slices = {len(slices.images)}
+subjects = {slices.subjects}
+code_version = "{code_version()}"
+torch = "{torch.__version__}"
+seed = {recipe.seed}
+"""
+
+
+def code_version() -> str:
+    """The package's version, with the git revision where there is one."""
+    version = metadata.version("neurosieve")
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return version
+    found = subprocess.run(
+        ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return f"{version}+{found.stdout.strip()}" if found.returncode == 0 else version
