@@ -117,6 +117,12 @@ def load(
         )
     session = open_session(graph, provider, threads, folder)
     model = OnnxModel(description, session)
+    on_gpu = "CUDAExecutionProvider" in session.get_providers()
+    if provider is not Provider.CPU and gpu_is_visible() and not on_gpu:
+        log.warning(
+            "A GPU is there, but the model runs on the CPU: CUDA or cuDNN is missing",
+            extra={"action": "gpu_unused"},
+        )
     log.info(
         "model %s %s runs on %s",
         description.name,

@@ -59,7 +59,11 @@ def _pictures(
         result = pipeline.analyse(volume, model, model.description.thresholds)
         answers.append(Answer(volume=volume, result=result))
         progress(number / len(volumes))
-    export.write(out, answers, model, source_column="file", note=readers.NOMINAL_NOTE)
+    note = (
+        f"{readers.NOMINAL_NOTE} Nor do they say what they show: the model reads "
+        f"{model.description.sequence} and answers nonsense for anything else."
+    )
+    export.write(out, answers, model, source_column="file", note=note)
     return [answer.result for answer in answers]
 
 

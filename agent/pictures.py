@@ -14,12 +14,12 @@ from agent.errors import UnreadableInput
 from agent.imaging.volume import Volume
 
 ACCEPTED = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
-PIXEL_MM = 1.0
+FIELD_OF_VIEW_MM = 240.0  # of the longer side, as usual for a head
 STEP_MM = 5.0
 NOMINAL_NOTE = (
-    f"2D images do not say how large their pixels are or how they lie: {PIXEL_MM:g} mm pixels, "
-    f"{STEP_MM:g} mm between slices and axial slices from feet to head are assumed, so lengths "
-    "and volumes are nominal."
+    "2D images do not say how large their pixels are or how they lie: a longer side of "
+    f"{FIELD_OF_VIEW_MM:g} mm, {STEP_MM:g} mm between slices and axial slices from feet to head "
+    "are assumed, so lengths and volumes are nominal."
 )
 
 # Neighbours in a whole FLAIR stack correlate with .65 and more, and .18 more than slices half a
@@ -146,8 +146,9 @@ def _thumbnail(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _volume(pictures: Sequence[_Picture]) -> Volume:
+    pixel_mm = FIELD_OF_VIEW_MM / max(pictures[0].pixels.shape)
     affine = np.zeros((4, 4))
-    affine[2, 0], affine[1, 1], affine[0, 2], affine[3, 3] = STEP_MM, PIXEL_MM, PIXEL_MM, 1.0
+    affine[2, 0], affine[1, 1], affine[0, 2], affine[3, 3] = STEP_MM, pixel_mm, pixel_mm, 1.0
     return Volume(
         voxels=np.stack([picture.pixels for picture in pictures]),
         affine=affine,

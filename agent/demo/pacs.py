@@ -1,6 +1,7 @@
 """A simulated PACS: keeps whatever is sent to it in a folder, and routes images to a node."""
 
 import hashlib
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -31,6 +32,7 @@ class SimulatedPacs:
         self.ae_title = ae_title
         self._port = port
         self._server: ThreadedAssociationServer | None = None
+        self._connections: list[socket.socket] = []
         self._arrived = threading.Condition()
 
     def __enter__(self) -> Self:
@@ -45,6 +47,7 @@ class SimulatedPacs:
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, wire.send_at_once),
                 (evt.EVT_CONN_OPEN, wire.acknowledge_at_once),
+                (evt.EVT_CONN_OPEN, self._on_open),
                 (evt.EVT_C_STORE, self._on_store),
             ],
         )
@@ -61,7 +64,15 @@ class SimulatedPacs:
             self._server.shutdown()
             for association in open_ones:
                 association.abort()
+            wire.wait_for_end(open_ones)
+            for connection in self._connections:  # pynetdicom drops those that broke off
+                connection.close()
             self._server = None
+
+    def _on_open(self, event: evt.Event) -> None:
+        wrapped = event.assoc.dul.socket
+        if wrapped is not None and wrapped.socket is not None:
+            self._connections.append(wrapped.socket)
 
     @property
     def port(self) -> int:

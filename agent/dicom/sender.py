@@ -115,18 +115,21 @@ def _association(
     destination: Destination, calling_ae: str, contexts: list[PresentationContext]
 ) -> Iterator[Association]:
     """An association that is released at the end, if it still stands."""
-    association = _associate(destination, calling_ae, contexts)
-    with wire.answers_for_us(association):
-        try:
-            yield association
-        finally:
-            association.release()
+    entity = wire.entity(calling_ae)
+    association = _associate(entity, destination, contexts)
+    try:
+        with wire.answers_for_us(association):
+            try:
+                yield association
+            finally:
+                association.release()
+    finally:
+        entity.close_dropped_socket(association)
 
 
 def _associate(
-    destination: Destination, calling_ae: str, contexts: list[PresentationContext]
+    entity: wire.Entity, destination: Destination, contexts: list[PresentationContext]
 ) -> Association:
-    entity = wire.entity(calling_ae)
     association = entity.associate(
         destination.host,
         destination.port,
@@ -142,7 +145,9 @@ def _associate(
     entity.close_dropped_socket(association)
     where = f"{destination.name} ({destination.ae_title} at {destination.host}:{destination.port})"
     if association.is_rejected:
-        raise PeerError(f"{where} refused the association. Does it know the AE title {calling_ae}?")
+        raise PeerError(
+            f"{where} refused the association. Does it know the AE title {entity.ae_title}?"
+        )
     raise PeerError(f"{where} cannot be reached or broke off. Is it running?")
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ssl import SSLContext
 from typing import cast
 
@@ -21,6 +21,7 @@ VERIFICATION = UID("1.2.840.10008.1.1")  # the SOP class of C-ECHO
 CONNECT_SECONDS = 10.0
 NEGOTIATION_SECONDS = 30.0
 MESSAGE_SECONDS = 60.0  # how long a peer may take for one answer
+END_SECONDS = 5.0  # how long the threads of an association may take to end
 IDLE_SECONDS = 60.0  # how long an association may stay silent
 
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
@@ -45,9 +46,9 @@ class Entity(AE):
         return wrapped
 
     def close_dropped_socket(self, association: Association) -> None:
-        """Close the socket of a failed association, unless pynetdicom still holds it."""
-        wrapped = association.dul.socket
-        if self.raw_socket is not None and (wrapped is None or wrapped.socket is None):
+        """Close the socket of an association that failed or has ended."""
+        wait_for_end([association])
+        if self.raw_socket is not None:
             self.raw_socket.close()
 
 
@@ -89,6 +90,14 @@ def answers_for_us(association: Association) -> Iterator[None]:
         yield
     finally:
         gate.open()
+
+
+def wait_for_end(associations: Iterable[Association]) -> None:
+    """Let the threads of associations that were released or aborted come to their end."""
+    for association in associations:
+        for thread in (association, association.dul):
+            if thread.is_alive():
+                thread.join(END_SECONDS)
 
 
 def entity(ae_title: str) -> Entity:

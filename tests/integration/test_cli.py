@@ -188,9 +188,10 @@ def test_the_same_voxels_get_the_same_scores_from_dicom_and_from_nifti(
     source = tmp_path / "FLAIR.nii.gz"
     readers.write_nifti(source, demo_volume.voxels, demo_volume)
     scores = []
-    for path in (source, DEMO_STUDY):
-        run("analyse", path, "--out", tmp_path / path.name, "-c", config)
-        scores.append([row["score"] for row in slices_in(tmp_path / path.name)])
+    for number, path in enumerate((source, DEMO_STUDY)):
+        out = tmp_path / f"out{number}"
+        run("analyse", path, "--out", out, "-c", config)
+        scores.append([row["score"] for row in slices_in(out)])
     assert scores[0] == scores[1]
 
 

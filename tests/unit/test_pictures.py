@@ -77,8 +77,9 @@ def test_a_stack_of_different_sizes_is_refused(tmp_path: Path) -> None:
 def test_the_place_of_2d_images_is_nominal_and_said_to_be(tmp_path: Path) -> None:
     (volume,) = readers.read_images(save(tmp_path, heads()))
 
-    assert volume.spacing_mm == (5.0, 1.0, 1.0)
-    assert volume.position_mm((1, 2, 3)) == (3.0, 2.0, 5.0)
+    assert volume.voxels.shape[1:] == (64, 64)
+    assert volume.spacing_mm == (5.0, 3.75, 3.75)  # 240 mm for the longer side
+    assert volume.position_mm((1, 2, 3)) == (11.25, 7.5, 5.0)
     assert "nominal" in readers.NOMINAL_NOTE
 
 
