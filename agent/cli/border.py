@@ -27,6 +27,9 @@ ConfigOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
+# What may be broken over lines where the terminal is narrow; everything else stays whole.
+_FLEXIBLE = frozenset({"description", "detail", "error", "folder", "reason", "sop_uid"})
+
 console = Console()
 problems = Console(stderr=True)
 
@@ -59,7 +62,7 @@ def show(
         return
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
+        table.add_column(column.replace("_", " "), overflow="fold", no_wrap=column not in _FLEXIBLE)
     for row in listed:
         table.add_row(*(_cell(row.get(column)) for column in columns))
     console.print(table)

@@ -6,7 +6,7 @@ from agent.cli.border import ConfigOption, JsonOption, one_sentence, show
 
 app = typer.Typer(help="See the models of this node.", no_args_is_help=True)
 
-COLUMNS = ("name", "version", "active", "sequence", "plane", "thresholds", "sha256", "folder")
+COLUMNS = ("name", "version", "active", "sequence", "thresholds", "sha256")
 
 
 @app.command("list")

@@ -18,7 +18,8 @@ StudyArgument = Annotated[
     str,
     typer.Argument(help="Study Instance UID, its end or beginning, or <uid>#<revision>."),
 ]
-COLUMNS = ("study", "state", "priority", "images", "received", "outcome", "score", "error")
+COLUMNS = ("uid", "rev", "state", "images", "received", "outcome", "error")
+UID_END = 12  # characters that tell studies apart in a table, and that `show` takes
 
 
 @app.command("list")
@@ -46,6 +47,8 @@ def list_studies(
         listed = stored.list_studies(session, states=states, limit=limit)
         rows = [_row(study, results.analysis_of(session, study.key)) for study in listed]
     storage.database.close()
+    if not as_json:
+        rows = [_shortened(row) for row in rows]
     show(rows, columns=COLUMNS, title="Studies", as_json=as_json)
 
 
@@ -146,6 +149,19 @@ def _row(study: "Study", analysis: "Analysis | None") -> dict[str, object]:
         "outcome": analysis.outcome.value if analysis else None,
         "score": analysis.study_score if analysis else None,
         "error": study.error or (analysis.reason if analysis else None),
+    }
+
+
+def _shortened(row: dict[str, object]) -> dict[str, object]:
+    """What fits into a terminal; `--json` has everything."""
+    uid, _, revision = str(row["study"]).rpartition("#")
+    received = datetime.fromisoformat(str(row["received"])).astimezone()
+    urgent = " STAT" if row["priority"] == "STAT" else ""
+    return row | {
+        "uid": f"…{uid[-UID_END:]}",
+        "rev": revision,
+        "state": f"{row['state']}{urgent}",
+        "received": f"{received:%m-%d %H:%M}",
     }
 
 

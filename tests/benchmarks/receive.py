@@ -39,12 +39,19 @@ def main() -> None:
             for _ in range(ROUNDS):
                 rates["NeuroSieve"].append(rate(images, node.port))
                 rates["storescp"].append(rate(images, peer_port))
-                shutil.rmtree(node.folder / "data" / "images")  # so that all are new again
+                for kept in (node.folder / "data" / "images", Path(scratch) / "peer"):
+                    empty(kept)  # so that all images are new again
         ours, peer = (statistics.median(rates[name]) for name in rates)
         print(f"ratio NeuroSieve : storescp = {ours / peer:.2f}")
         for name, values in rates.items():
             median, low, high = statistics.median(values), min(values), max(values)
             print(f"{name:10} {median:6.0f} images/s [{low:.0f} to {high:.0f}]")
+
+
+def empty(folder: Path) -> None:
+    """Remove everything in a folder."""
+    for entry in folder.iterdir():
+        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
 def write_images(folder: Path) -> Path:
@@ -64,7 +71,8 @@ def storescp(folder: Path) -> Iterator[int]:
     folder.mkdir()
     port = free_port()
     arguments = ["storescp", "--max-pdu", "131072", "-od", str(folder), str(port)]
-    process = subprocess.Popen(arguments, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(arguments, env=ENVIRONMENT, stdout=quiet, stderr=quiet)
     time.sleep(0.5)
     try:
         yield port
