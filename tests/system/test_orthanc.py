@@ -54,7 +54,7 @@ def test_brainix_is_routed_analysed_and_returned(tmp_path: Path, shared_data: Pa
         ]
     assert view.states == [StudyState.DELIVERED]  # one revision: what came back made no new one
     assert found["MR"] == len(images)
-    assert (found["SR"], found["SEG"]) == (1, 1)
+    assert (found["SR"], found["SEG"], found["OT"]) == (1, 1, 22)  # a picture a FLAIR slice
     chosen = [decision.description for decision in view.decisions if decision.chosen]
     assert len(chosen) == 1
     assert "FLAIR" in chosen[0].upper()
