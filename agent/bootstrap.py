@@ -38,22 +38,32 @@ class Storage:
     store: FileStore
 
 
-def open_storage(settings: Settings) -> Storage:
-    """Open the data folder and the database, and bring its schema up to date."""
+def open_store(settings: Settings) -> FileStore:
+    """Open the data folder, and make it where there is none."""
     folder = settings.node.data_dir
     folder.mkdir(parents=True, exist_ok=True)
     if sys.platform != "win32":
         folder.chmod(0o700)  # patient data: for the service account only
-    store = FileStore(folder, reserve_bytes=int(settings.node.reserve_gb * BYTES_PER_GB))
+    return FileStore(folder, reserve_bytes=int(settings.node.reserve_gb * BYTES_PER_GB))
+
+
+def open_storage(settings: Settings) -> Storage:
+    """Open the data folder and the database, and bring its schema up to date."""
+    store = open_store(settings)
     database = open_database(settings.database_url)
     database.migrate()
     return Storage(database=database, store=store)
 
 
+def model_folder(settings: Settings) -> Path:
+    """The configured model, or the one that is shipped."""
+    return settings.model.folder or inference.default_folder()
+
+
 def load_model(settings: Settings) -> OnnxModel:
-    """Load the configured model, or the one that is shipped."""
+    """Load the model that this node runs."""
     return inference.load(
-        settings.model.folder or inference.default_folder(),
+        model_folder(settings),
         provider=Provider(settings.model.provider),
         threads=settings.model.threads,
     )
@@ -129,7 +139,7 @@ def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
 
 def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
     model = load_model(settings)
-    _register(storage.database, model, settings.model.folder or inference.default_folder())
+    _register(storage.database, model, model_folder(settings))
     analysis = AnalysisSteps(
         database=storage.database,
         store=storage.store,

@@ -28,10 +28,9 @@ CODE_VERSION = metadata.version("neurosieve")
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """The headers of a study and which series was chosen. Unreadable files have a reason each."""
+    """The headers of a study's readable files, and which series was chosen."""
 
     headers: tuple[Dataset, ...]
-    unreadable: tuple[tuple[Path, str], ...]
     choice: series.Choice
     paths: tuple[Path, ...]  # of the chosen series
 
@@ -74,9 +73,7 @@ def read(paths: Sequence[Path], rules: series.SeriesRules) -> Reading:
         for header in headers
         if header.SeriesInstanceUID == choice.series_uid
     )
-    return Reading(
-        headers=tuple(headers), unreadable=tuple(unreadable), choice=choice, paths=chosen
-    )
+    return Reading(headers=tuple(headers), choice=choice, paths=chosen)
 
 
 def examine(

@@ -147,19 +147,27 @@ def _write_overlays(folder: Path, answers: Sequence[Answer]) -> None:
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.png"):  # of an earlier run
         old.unlink()
-    for number, (volume, result, index) in enumerate(_slices(answers)):
-        if isinstance(result, Findings):
-            image = Image.fromarray(_overlay(volume, result, index))
-            image.save(folder / f"{number:04d}.png")
+    number = 0
+    for answer in answers:
+        if answer.volume is None:
+            continue
+        if isinstance(answer.result, Findings):
+            scale = render.scale_of(answer.volume.voxels, answer.result)
+            for index in range(len(answer.volume.voxels)):
+                image = Image.fromarray(_overlay(answer.volume, answer.result, index, scale))
+                image.save(folder / f"{number + index:04d}.png")
+        number += len(answer.volume.voxels)
 
 
-def _overlay(volume: Volume, result: Findings, index: int) -> NDArray[np.uint8]:
+def _overlay(
+    volume: Volume, result: Findings, index: int, scale: render.Scale
+) -> NDArray[np.uint8]:
     image = volume.voxels[index]
     return render.overlay(
         image,
         result.anomaly_map[index],
         result.labels[index],
-        scale=render.scale_of(volume.voxels, result),
+        scale=scale,
         title=f"NeuroSieve anomaly map   slice {index + 1}/{len(volume.voxels)}",
         reading=render.reading(result, index),
         factor=render.enlargement(*image.shape),

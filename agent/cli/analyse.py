@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.border import ConfigOption, console, one_sentence, problems
+from agent.cli.border import ConfigOption, one_sentence, problems, say
 
 if TYPE_CHECKING:
     from agent.imaging.results import Findings, NotAnalysed
@@ -59,17 +59,16 @@ def _print(results: "list[Findings | NotAnalysed]", out: Path) -> None:
     refused = [result for result in results if isinstance(result, NotAnalysed)]
     for result in found if len(found) == 1 else []:
         verdict = "ABNORMAL" if result.abnormal else "no abnormality detected by the model"
-        console.print(
+        say(
             f"{verdict}: study score {result.study_score:.3g}, p = {result.study_p_value:.2g}, "
             f"{len(result.regions)} lesion(s), {int(result.slice_anomalous.sum())} of "
-            f"{len(result.slice_scores)} slices anomalous.",
-            soft_wrap=True,
+            f"{len(result.slice_scores)} slices anomalous."
         )
     if len(found) > 1:
         abnormal = sum(result.abnormal for result in found)
-        console.print(f"{abnormal} of {len(found)} images abnormal.")
-    console.print(f"Written to {out}. RESEARCH USE ONLY.", soft_wrap=True)
+        say(f"{abnormal} of {len(found)} images abnormal.")
+    say(f"Written to {out}. RESEARCH USE ONLY.")
     for one in refused[:5]:
-        problems.print(f"Not analysed ({one.reason}): {one.sentence}", soft_wrap=True)
+        say(f"Not analysed ({one.reason}): {one.sentence}", on=problems)
     if not found:
         raise typer.Exit(1)

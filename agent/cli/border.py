@@ -9,6 +9,7 @@ from typing import Annotated, ParamSpec, TypeVar
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from agent.errors import AgentError
 from storage.errors import StorageError
@@ -42,10 +43,15 @@ def one_sentence(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except (AgentError, StorageError, OSError) as error:
-            problems.print(f"[red]neurosieve:[/red] {error}", highlight=False, soft_wrap=True)
+            say(f"neurosieve: {error}", on=problems)
             raise typer.Exit(1) from error
 
     return guarded
+
+
+def say(text: str, *, on: Console = console) -> None:
+    """Print a line as it stands: brackets in paths and headers are no markup."""
+    on.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def show(
@@ -60,7 +66,7 @@ def show(
     if as_json:
         print_json(listed)
         return
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=Text(title), title_justify="left", header_style="bold")
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold", no_wrap=column not in _FLEXIBLE)
     for row in listed:
@@ -73,7 +79,7 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=2, default=str))
 
 
-def _cell(value: object) -> str:
+def _cell(value: object) -> Text:
     if value is None:
-        return ""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+        return Text()
+    return Text(f"{value:.3g}" if isinstance(value, float) else str(value))

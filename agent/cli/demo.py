@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.border import console, one_sentence, problems, show
+from agent.cli.border import one_sentence, problems, say, show
 
 if TYPE_CHECKING:
     from agent.demo.run import Outcome
@@ -62,8 +62,4 @@ def _print(outcome: "Outcome", out: Path) -> None:
         title="Time",
         as_json=False,
     )
-    console.print(
-        f"Look at {out}/heatmap.png, {out}/report.html and {out}/dicom. RESEARCH USE ONLY.",
-        highlight=False,
-        soft_wrap=True,
-    )
+    say(f"Look at {out}/heatmap.png, {out}/report.html and {out}/dicom. RESEARCH USE ONLY.")

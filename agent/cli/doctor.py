@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from agent.settings import Settings
 
 COLUMNS = ("check", "result", "detail")
-GB = 1_000_000_000
 
 
 @one_sentence
@@ -61,14 +60,13 @@ def _disk(values: "Settings") -> str:
     from agent import bootstrap
     from storage.errors import StoreFull
 
-    storage = bootstrap.open_storage(values)
-    storage.database.close()
-    free = storage.store.free_bytes()
-    if free < storage.store.reserve_bytes:
+    store = bootstrap.open_store(values)
+    free_gb = store.free_bytes() / bootstrap.BYTES_PER_GB
+    if store.free_bytes() < store.reserve_bytes:
         raise StoreFull(
-            f"{free / GB:.1f} GB free is less than node.reserve_gb: images are refused; make room."
+            f"{free_gb:.1f} GB free is less than node.reserve_gb: images are refused; make room."
         )
-    return f"{free / GB:.1f} GB free, {storage.store.reserve_bytes / GB:.1f} GB kept in reserve"
+    return f"{free_gb:.1f} GB free, {values.node.reserve_gb:.1f} GB kept in reserve"
 
 
 def _database(values: "Settings") -> str:

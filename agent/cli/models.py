@@ -1,5 +1,7 @@
 """`neurosieve models`: which models the node knows."""
 
+from pathlib import Path
+
 import typer
 
 from agent.cli.border import ConfigOption, JsonOption, one_sentence, show
@@ -13,7 +15,6 @@ COLUMNS = ("name", "version", "active", "sequence", "thresholds", "sha256")
 @one_sentence
 def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the models that have run here and the one that runs next."""
-    from pathlib import Path
 
     from agent import bootstrap, inference, settings
     from storage import registry
@@ -23,7 +24,7 @@ def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> Non
     with storage.database.read() as session:
         known = registry.list_versions(session)
     storage.database.close()
-    configured = values.model.folder or inference.default_folder()
+    configured = bootstrap.model_folder(values)
     described = inference.describe(configured)
     rows: list[dict[str, object]] = [
         {
@@ -34,7 +35,7 @@ def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> Non
             "plane": described.plane,
             "thresholds": described.thresholds.version,
             "sha256": described.sha256[:12],
-            "folder": Path(configured).name,
+            "folder": configured.name,
         }
     ]
     rows.extend(

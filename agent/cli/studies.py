@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.border import ConfigOption, JsonOption, console, one_sentence, print_json, show
+from agent.cli.border import ConfigOption, JsonOption, one_sentence, print_json, say, show
 
 if TYPE_CHECKING:
     from agent.bootstrap import Storage
@@ -108,7 +108,7 @@ def retry(study: StudyArgument, config: ConfigOption = None) -> None:
         jobs.submit_analysis(session, again)
     jobs.close()
     storage.database.close()
-    console.print(f"Queued {again.key}, attempt {again.attempt}.", soft_wrap=True)
+    say(f"Queued {again.key}, attempt {again.attempt}.")
 
 
 @app.command()
@@ -130,7 +130,7 @@ def cancel(
     jobs.cancel(cancelled)
     jobs.close()
     storage.database.close()
-    console.print(f"Cancelled {cancelled.key}.", soft_wrap=True)
+    say(f"Cancelled {cancelled.key}.")
 
 
 def _open(config: ConfigOption) -> "Storage":
@@ -166,7 +166,7 @@ def _shortened(row: dict[str, object]) -> dict[str, object]:
 
 
 def _print_facts(title: str, facts: dict[str, object]) -> None:
-    console.print(f"[bold]{title}[/bold]", soft_wrap=True)
+    say(title)
     for name, value in facts.items():
         if value is not None:
-            console.print(f"  {name.replace('_', ' ')}: {value}", soft_wrap=True, highlight=False)
+            say(f"  {name.replace('_', ' ')}: {value}")

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+import demo_study
 from agent import readers
 from agent.cli import app
 from agent.demo.pacs import SimulatedPacs
@@ -22,7 +23,6 @@ from storage import studies
 from storage.database import open_database
 from storage.records import Instance, Priority, SeriesUid, SopUid, StudyState, StudyUid
 
-DEMO_STUDY = Path(__file__).resolve().parents[2] / "agent" / "demo" / "study"
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
@@ -140,6 +140,14 @@ def test_a_wrong_configuration_is_one_sentence(tmp_path: Path) -> None:
     assert "nod" in result.output
 
 
+@pytest.mark.parametrize("name", ["a[/b]", "[red]x"])
+def test_brackets_in_a_path_are_shown_as_they_stand(tmp_path: Path, name: str) -> None:
+    """rich would take them for its own markup, and fail or swallow them."""
+    result = run("doctor", "-c", tmp_path / name)
+    assert result.exit_code == 1
+    assert name in result.output.replace("\n", "")
+
+
 def slices_in(out: Path) -> list[dict[str, str]]:
     with (out / "slices.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -147,14 +155,14 @@ def slices_in(out: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def demo_volume() -> Volume:
-    return volumes.load(sorted(DEMO_STUDY.glob("*.dcm"))).volume
+    return volumes.load(demo_study.IMAGES).volume
 
 
 def test_a_dicom_folder_gives_tables_maps_overlays_and_objects(
     tmp_path: Path, config: Path, demo_volume: Volume
 ) -> None:
     out = tmp_path / "out"
-    assert run("analyse", DEMO_STUDY, "--out", out, "-c", config).exit_code == 0
+    assert run("analyse", demo_study.FOLDER, "--out", out, "-c", config).exit_code == 0
     rows = slices_in(out)
     assert [row["sop_instance_uid"] for row in rows] == list(demo_volume.sources)
     assert [int(row["index"]) for row in rows] == list(range(len(rows)))
@@ -188,7 +196,7 @@ def test_the_same_voxels_get_the_same_scores_from_dicom_and_from_nifti(
     source = tmp_path / "FLAIR.nii.gz"
     readers.write_nifti(source, demo_volume.voxels, demo_volume)
     scores = []
-    for number, path in enumerate((source, DEMO_STUDY)):
+    for number, path in enumerate((source, demo_study.FOLDER)):
         out = tmp_path / f"out{number}"
         run("analyse", path, "--out", out, "-c", config)
         scores.append([row["score"] for row in slices_in(out)])
@@ -225,7 +233,7 @@ def test_a_damaged_model_is_refused(tmp_path: Path, config: Path) -> None:
     (tmp_path / "model").mkdir()
     result = run(
         "analyse",
-        DEMO_STUDY,
+        demo_study.FOLDER,
         "--out",
         tmp_path / "out",
         "--model",

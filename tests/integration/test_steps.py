@@ -7,6 +7,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
+import demo_study
 from agent import inference
 from agent.delivery import DeliverySteps
 from agent.dicom import part10, report_page
@@ -31,7 +32,6 @@ from storage.records import (
     StudyUid,
 )
 
-DEMO_STUDY = Path(__file__).resolve().parents[2] / "agent" / "demo" / "study"
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
@@ -54,7 +54,7 @@ def steps(database: Database, tmp_path: Path, model: OnnxModel) -> AnalysisSteps
 @pytest.fixture
 def study(steps: AnalysisSteps) -> Study:
     """The demo study, received and complete."""
-    images = [_received(steps.store, path) for path in sorted(DEMO_STUDY.glob("*.dcm"))]
+    images = [_received(steps.store, path) for path in demo_study.IMAGES]
     with steps.database.begin() as session:
         (key,) = studies.record_instances(session, images)
         return studies.complete(session, key, evidence="test", now=NOW)

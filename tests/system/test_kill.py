@@ -6,12 +6,11 @@ from pathlib import Path
 import pydicom
 import pytest
 
+import demo_study
 from agent.demo.pacs import SimulatedPacs
 from running import RunningNode, running, wait_until
 from storage.records import DeliveryState, Role, StudyState
 
-DEMO_STUDY = Path(__file__).resolve().parents[2] / "agent" / "demo" / "study"
-DEMO_IMAGES = sorted(DEMO_STUDY.glob("*.dcm"))
 STEPS = ("assemble", "analyse", "compose", "hand_over", "deliver", "settle")
 
 pytestmark = pytest.mark.slow
@@ -22,18 +21,18 @@ def test_a_node_killed_in_a_step_delivers_everything_once(tmp_path: Path, step: 
     with SimulatedPacs(tmp_path / "pacs") as pacs:
         node = RunningNode(folder=tmp_path / "node", destinations=(pacs.destination,))
         with running(node):
-            pacs.send(DEMO_IMAGES, node.address)
+            pacs.send(demo_study.IMAGES, node.address)
             node.wait_for_event("step_started", step=step)
             node.kill()
         with running(node):
             view = node.wait_for_end()
         received = [pydicom.dcmread(path, stop_before_pixels=True) for path in pacs.received()]
     assert view.states == [StudyState.DELIVERED]
-    assert view.instance_count == len(DEMO_IMAGES)
+    assert view.instance_count == len(demo_study.IMAGES)
     roles = [one.role for one in view.objects]
     assert roles.count(Role.REPORT) == 1
     assert roles.count(Role.SEGMENTATION) == 1
-    assert roles.count(Role.HEATMAP) == len(DEMO_IMAGES)
+    assert roles.count(Role.HEATMAP) == len(demo_study.IMAGES)
     assert sorted(one.SOPInstanceUID for one in received) == sorted(
         one.sop_uid for one in view.objects
     )
@@ -49,7 +48,7 @@ def test_a_node_killed_while_receiving_keeps_every_acknowledged_image(tmp_path: 
         acknowledged: set[str] = set()
 
         def send() -> None:
-            for outcome in pacs.send(DEMO_IMAGES, node.address):
+            for outcome in pacs.send(demo_study.IMAGES, node.address):
                 if outcome.status == 0x0000:
                     acknowledged.add(outcome.sop_uid)
 
@@ -58,7 +57,7 @@ def test_a_node_killed_while_receiving_keeps_every_acknowledged_image(tmp_path: 
             sender.start()
             stored = tmp_path / "node" / "data" / "images"
             wait_until(
-                lambda: len(list(stored.rglob("*.dcm"))) >= len(DEMO_IMAGES) // 2,
+                lambda: len(list(stored.rglob("*.dcm"))) >= len(demo_study.IMAGES) // 2,
                 timeout_seconds=30,
                 what="half of the images",
             )
@@ -67,11 +66,11 @@ def test_a_node_killed_while_receiving_keeps_every_acknowledged_image(tmp_path: 
         assert acknowledged
         with running(node):
             after = node.view()
-            assert len(acknowledged) <= after.instance_count < len(DEMO_IMAGES)
-            pacs.send(DEMO_IMAGES, node.address)
+            assert len(acknowledged) <= after.instance_count < len(demo_study.IMAGES)
+            pacs.send(demo_study.IMAGES, node.address)
             view = node.wait_for_end()
     assert view.states[0] is StudyState.DELIVERED
     newest = view.studies[0]
-    assert newest.instance_count == len(DEMO_IMAGES)
-    assert len(list(stored.rglob("*.dcm"))) == len(DEMO_IMAGES)
+    assert newest.instance_count == len(demo_study.IMAGES)
+    assert len(list(stored.rglob("*.dcm"))) == len(demo_study.IMAGES)
     assert not list(stored.rglob("*.part.*"))

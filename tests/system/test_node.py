@@ -5,12 +5,10 @@ from pathlib import Path
 import pydicom
 import pytest
 
+import demo_study
 from agent.demo.pacs import SimulatedPacs
 from running import RunningNode, running
 from storage.records import DeliveryState, Outcome, Role, StudyState
-
-DEMO_STUDY = Path(__file__).resolve().parents[2] / "agent" / "demo" / "study"
-DEMO_IMAGES = sorted(DEMO_STUDY.glob("*.dcm"))
 
 pytestmark = pytest.mark.slow
 
@@ -27,17 +25,17 @@ def test_a_study_comes_back_with_report_segmentation_and_heatmap(tmp_path: Path)
         SimulatedPacs(tmp_path / "pacs") as pacs,
         running(RunningNode(folder=tmp_path / "node", destinations=(pacs.destination,))) as node,
     ):
-        send(pacs, node, DEMO_IMAGES)
+        send(pacs, node, demo_study.IMAGES)
         view = node.wait_for_end()
         received = [pydicom.dcmread(path, stop_before_pixels=True) for path in pacs.received()]
         assert node.stop() == 0
     assert view.states == [StudyState.DELIVERED]
-    assert view.instance_count == len(DEMO_IMAGES)
+    assert view.instance_count == len(demo_study.IMAGES)
     assert [analysis.outcome for analysis in view.analyses if analysis] == [Outcome.ABNORMAL]
     assert {one.SOPInstanceUID for one in received} == {one.sop_uid for one in view.objects}
     assert sorted({one.Modality for one in received}) == ["OT", "SEG", "SR"]
     assert {d.state for d in view.deliveries} == {DeliveryState.STORED}
-    sent_study = pydicom.dcmread(DEMO_IMAGES[0]).StudyInstanceUID
+    sent_study = pydicom.dcmread(demo_study.IMAGES[0]).StudyInstanceUID
     assert {one.StudyInstanceUID for one in received} == {sent_study}
 
 
@@ -46,14 +44,14 @@ def test_a_late_image_makes_a_revision_with_results_of_its_own(tmp_path: Path) -
         SimulatedPacs(tmp_path / "pacs") as pacs,
         running(RunningNode(folder=tmp_path / "node", destinations=(pacs.destination,))) as node,
     ):
-        send(pacs, node, DEMO_IMAGES[:-1])
+        send(pacs, node, demo_study.IMAGES[:-1])
         first = node.wait_for_end()
-        send(pacs, node, DEMO_IMAGES)  # all known but one
+        send(pacs, node, demo_study.IMAGES)  # all known but one
         both = node.wait_for_end(studies_expected=2)
     assert [study.revision for study in both.studies] == [2, 1]
     assert [study.instance_count for study in both.studies] == [
-        len(DEMO_IMAGES),
-        len(DEMO_IMAGES) - 1,
+        len(demo_study.IMAGES),
+        len(demo_study.IMAGES) - 1,
     ]
     old = {one.sop_uid for one in first.objects}
     assert old.isdisjoint({one.sop_uid for one in both.objects} - old)
@@ -67,7 +65,7 @@ def test_a_pacs_that_is_away_gets_its_results_when_it_is_back(tmp_path: Path) ->
         with SimulatedPacs(tmp_path / "modality", ae_title="MODALITY") as modality:
             pacs.__exit__(None, None, None)
             with running(node):
-                send(modality, node, DEMO_IMAGES)
+                send(modality, node, demo_study.IMAGES)
                 node.wait_for_event("step_started", step="settle")
                 assert node.view().states == [StudyState.DELIVERING]
                 with SimulatedPacs(tmp_path / "pacs", port=away.port) as back:
@@ -84,7 +82,7 @@ def test_without_a_destination_results_stay_in_the_store(tmp_path: Path) -> None
         SimulatedPacs(tmp_path / "modality") as modality,
         running(RunningNode(folder=tmp_path / "node")) as node,
     ):
-        send(modality, node, DEMO_IMAGES)
+        send(modality, node, demo_study.IMAGES)
         view = node.wait_for_end()
     assert view.states == [StudyState.DELIVERED]
     roles = [one.role for one in view.objects]

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
+import demo_study
 from agent.demo.pacs import SimulatedPacs
 from running import RunningNode, running
 from storage.records import StudyState
-
-DEMO_STUDY = Path(__file__).resolve().parents[2] / "agent" / "demo" / "study"
-DEMO_IMAGES = sorted(DEMO_STUDY.glob("*.dcm"))
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 
@@ -22,7 +20,7 @@ def test_listen_and_work_share_one_postgresql(tmp_path: Path, fresh_postgres_url
         )
         working = replace(listening, role="work", destinations=(pacs.destination,))
         with running(listening), running(working):
-            pacs.send(DEMO_IMAGES, listening.address)
+            pacs.send(demo_study.IMAGES, listening.address)
             view = working.wait_for_end()
             assert listening.stop() == 0
             assert working.stop() == 0
@@ -40,7 +38,7 @@ def test_a_worker_killed_on_postgresql_takes_its_work_up_again(
         working = replace(listening, role="work", destinations=(pacs.destination,))
         with running(listening):
             with running(working):
-                pacs.send(DEMO_IMAGES, listening.address)
+                pacs.send(demo_study.IMAGES, listening.address)
                 working.wait_for_event("step_started", step="analyse")
                 working.kill()
             with running(working):
