@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 
 from agent.errors import UnusableModel
 from agent.imaging.findings import Thresholds
-from agent.imaging.scoring import Fusion, Maps
+from agent.imaging.scoring import Fusion, Kind, Maps, joined
 
 log = logging.getLogger(__name__)
 
 SHIPPED_MODEL = "flair_dae_gan"
 GRAPH_FILE = "model.onnx"
+BRAIN_FILE = "brain.onnx"
 DESCRIPTION_FILE = "model.toml"
+OUTPUTS = ("restoration", "raw", "deviations")
 BATCH = 16
 
 
@@ -42,6 +44,7 @@ class ModelDescription:
     name: str
     version: str
     sha256: str
+    brain_sha256: str
     sequence: str
     plane: str
     size: int
@@ -66,36 +69,61 @@ class AnomalyModel(Protocol):
     def runtime(self) -> str:
         """What computes it: runtime, version, device."""
 
+    def find_brain(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probability of brain; a `agent.imaging.brain.BrainNet`."""
+
     def run(self, slices: NDArray[np.float32], positions: NDArray[np.float32]) -> Maps:
         """Maps [n, size, size] for slices [n, context, size, size] and heights [n]."""
 
 
+class OnnxBrain:
+    """The graph that finds the brain, in an ONNX Runtime session; a `BrainNet`."""
+
+    def __init__(self, session: onnxruntime.InferenceSession) -> None:
+        self._session = session
+
+    def __call__(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Runs the graph in batches."""
+        parts = [
+            self._session.run(["probability"], {"slices": slices[start : start + BATCH]})[0]
+            for start in range(0, len(slices), BATCH)
+        ]
+        return np.concatenate(parts)
+
+
 class OnnxModel:
-    """A model folder's graph in an ONNX Runtime session."""
+    """A model folder's two graphs."""
 
     def __init__(
-        self, description: ModelDescription, session: onnxruntime.InferenceSession
+        self,
+        description: ModelDescription,
+        session: onnxruntime.InferenceSession,
+        brain: OnnxBrain,
     ) -> None:
         self.description = description
         self._session = session
+        self._brain = brain
 
     @property
     def runtime(self) -> str:
         """Runtime, version and the provider that really runs."""
         return f"onnxruntime {onnxruntime.__version__} {self._session.get_providers()[0]}"
 
+    def find_brain(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probability of brain [n, brain.SIZE, brain.SIZE]."""
+        return self._brain(slices)
+
     def run(self, slices: NDArray[np.float32], positions: NDArray[np.float32]) -> Maps:
-        """Runs the graph in batches."""
-        names = ("restoration", "residual", "feature_distance", "residual_z", "feature_z")
+        """Runs the anomaly graph in batches."""
         parts = []
         for start in range(0, len(slices), BATCH):
             feed = {
                 "slices": slices[start : start + BATCH],
                 "position": positions[start : start + BATCH],
             }
-            parts.append(self._session.run(list(names), feed))
-        joined = [np.concatenate(values) for values in zip(*parts, strict=True)]
-        return Maps(**dict(zip(names, joined, strict=True)))
+            answer = self._session.run(list(OUTPUTS), feed)
+            parts.append(Maps(**dict(zip(OUTPUTS, answer, strict=True))))
+        return joined(parts)
 
 
 def default_folder() -> Path:
@@ -106,17 +134,13 @@ def default_folder() -> Path:
 def load(
     folder: Path, *, provider: Provider = Provider.AUTO, threads: int | None = None
 ) -> OnnxModel:
-    """The model in a folder, its graph checked against the described sha256."""
+    """The model in a folder, its graphs checked against the described sha256."""
     description = describe(folder)
-    graph = read(folder / GRAPH_FILE)
-    found = hashlib.sha256(graph).hexdigest()
-    if found != description.sha256:
-        raise UnusableModel(
-            f"{folder / GRAPH_FILE} is not the graph that {DESCRIPTION_FILE} describes: its "
-            f"sha256 is {found}, expected {description.sha256}. Copy the model folder again."
-        )
-    session = open_session(graph, provider, threads, folder)
-    model = OnnxModel(description, session)
+    graph = checked(folder / GRAPH_FILE, description.sha256)
+    brain_graph = checked(folder / BRAIN_FILE, description.brain_sha256)
+    session = open_session(graph, provider, threads, folder / GRAPH_FILE)
+    brain = OnnxBrain(open_session(brain_graph, provider, threads, folder / BRAIN_FILE))
+    model = OnnxModel(description, session, brain)
     on_gpu = "CUDAExecutionProvider" in session.get_providers()
     if provider is not Provider.CPU and gpu_is_visible() and not on_gpu:
         log.warning(
@@ -133,8 +157,25 @@ def load(
     return model
 
 
+def load_brain(path: Path, *, provider: Provider = Provider.CPU) -> OnnxBrain:
+    """A brain graph alone, as training needs it before there is a model."""
+    return OnnxBrain(open_session(read(path), provider, None, path))
+
+
+def checked(path: Path, sha256: str) -> bytes:
+    """A graph whose digest is the described one."""
+    graph = read(path)
+    found = hashlib.sha256(graph).hexdigest()
+    if found != sha256:
+        raise UnusableModel(
+            f"{path} is not the graph that {DESCRIPTION_FILE} describes: its "
+            f"sha256 is {found}, expected {sha256}. Copy the model folder again."
+        )
+    return graph
+
+
 def open_session(
-    graph: bytes, provider: Provider, threads: int | None, folder: Path
+    graph: bytes, provider: Provider, threads: int | None, path: Path
 ) -> onnxruntime.InferenceSession:
     """A session on the wanted provider; the CPU is always the fall-back of AUTO."""
     options = onnxruntime.SessionOptions()
@@ -149,7 +190,7 @@ def open_session(
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=providers)
     except (RuntimeError, ValueError) as error:
-        raise UnusableModel(f"{folder / GRAPH_FILE} does not load: {error}") from error
+        raise UnusableModel(f"{path} does not load: {error}") from error
     if provider is Provider.CUDA and "CUDAExecutionProvider" not in session.get_providers():
         raise UnusableModel("CUDA was asked for, but ONNX Runtime could not start it here.")
     return session
@@ -195,14 +236,12 @@ def from_toml(values: dict[str, Any]) -> ModelDescription:
         name=model["name"],
         version=model["version"],
         sha256=model["sha256"],
+        brain_sha256=values["brain"]["sha256"],
         sequence=model["sequence"],
         plane=model["plane"],
         size=int(grid["size"]),
         context=int(grid["context"]),
-        fusion=Fusion(
-            map_feature_weight=float(values["fusion"]["map_feature_weight"]),
-            score_feature_weight=float(values["fusion"]["score_feature_weight"]),
-        ),
+        fusion=fusion(values["fusion"]),
         thresholds=Thresholds(
             pixel=pixel,
             slice=slice_,
@@ -215,6 +254,14 @@ def from_toml(values: dict[str, Any]) -> ModelDescription:
         training_data_sha256=values["training"]["data_sha256"],
         code_version=values["training"]["code_version"],
     )
+
+
+def fusion(values: dict[str, Any]) -> Fusion:
+    """The weights in the table `[fusion]`, one for each kind of map."""
+    map_weights, score_weights = (
+        tuple(float(values[use][kind]) for kind in Kind) for use in ("map", "score")
+    )
+    return Fusion(map_weights=map_weights, score_weights=score_weights)
 
 
 def thresholds_version(pixel: float, slice_: float, minimum_volume_ml: float) -> str:

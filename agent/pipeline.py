@@ -25,7 +25,9 @@ def analyse(
     """
     report = progress or ignore
     described = model.description
-    prepared = preprocess.prepare(volume, size=described.size, context=described.context)
+    prepared = preprocess.prepare(
+        volume, size=described.size, context=described.context, brain_net=model.find_brain
+    )
     report(0.2)
     if isinstance(prepared, NotAnalysed):
         return prepared

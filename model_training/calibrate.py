@@ -1,9 +1,9 @@
 """Chooses weights and thresholds on the calibration split and freezes them.
 
-What is chosen with expert labels of the calibration patients: the weight of the discriminator's
-part, the pixel threshold (highest pooled Dice) and the slice threshold (highest accuracy). What is
-read from tumour-free calibration slices and subjects alone: the p-values and the threshold that
-lets five per cent of tumour-free slices pass.
+The weights of the kinds of maps come from synthetic lesions alone (`fusion`). What is chosen with
+expert labels of the calibration patients: the pixel threshold (highest pooled Dice) and the slice
+threshold (highest accuracy). What is read from tumour-free calibration slices and subjects alone:
+the p-values and the threshold that lets five per cent of tumour-free slices pass.
 """
 
 import json
@@ -19,8 +19,6 @@ from model_training import examine, metrics
 from model_training.examine import Examined, Row
 
 FILE_NAME = "calibration.json"
-WEIGHTS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)  # candidates, relative to the residual's own scale
-MAX_COST = 0.002  # what a figure may lose: less than calibration patients can tell apart
 MINIMUM_VOLUME_ML = 0.5  # about a 10 mm sphere: smaller regions were mostly noise
 OPERATING_POINT = (
     "slice: highest accuracy on calibration patients; pixel: highest pooled Dice on calibration "
@@ -49,12 +47,17 @@ class Calibration:
     study_reference: tuple[float, ...]
     patients: int
     tumour_free_subjects: int
-    choices: dict[str, float]
+    synthetic: dict[str, float]
+    """What the kinds and their fusion reach on synthetic lesions."""
 
 
-def calibrate(patients: Sequence[Examined], tumour_free: Sequence[Examined]) -> Calibration:
-    """Chooses the fusion, then a threshold for every way of scoring."""
-    fusion, choices = choose_fusion(patients)
+def calibrate(
+    patients: Sequence[Examined],
+    tumour_free: Sequence[Examined],
+    learnt: tuple[Fusion, dict[str, float]],
+) -> Calibration:
+    """A threshold for every way of scoring, with the fusion that `fusion.learn` found."""
+    fusion, synthetic = learnt
     scored = [examine.rows(patient, fusion) for patient in patients]
     frozen = {name: freeze(patients, [rows[name] for rows in scored]) for name in scored[0]}
     model = [rows[examine.MODEL] for rows in scored]
@@ -70,43 +73,8 @@ def calibrate(patients: Sequence[Examined], tumour_free: Sequence[Examined]) -> 
         study_reference=tuple(round(score, 3) for score in sorted(studies)),
         patients=len(patients),
         tumour_free_subjects=len(tumour_free),
-        choices=choices,
+        synthetic=synthetic,
     )
-
-
-def choose_fusion(patients: Sequence[Examined]) -> tuple[Fusion, dict[str, float]]:
-    """The weight for the map by pixel precision, the one for the score by slice AUROC.
-
-    The discriminator counts as much as it may without costing more than `MAX_COST`: it sees
-    texture, which the residual does not, and the calibration patients cannot tell less apart.
-    """
-    scale = map_scale(patients)
-    choices = {}
-    for weight in WEIGHTS:
-        fusion = Fusion(map_feature_weight=weight * scale, score_feature_weight=weight)
-        rows = [examine.model_row(patient, fusion) for patient in patients]
-        counts = sum_counts(rows)
-        choices[f"pixel_ap_at_{weight}"] = metrics.pixel_average_precision(counts)
-        choices[f"slice_auroc_at_{weight}"] = metrics.auroc(*pooled(patients, rows))
-    best_map = largest_weight(choices, "pixel_ap_at")
-    best_score = largest_weight(choices, "slice_auroc_at")
-    fusion = Fusion(map_feature_weight=round(best_map * scale, 4), score_feature_weight=best_score)
-    return fusion, choices
-
-
-def largest_weight(choices: dict[str, float], figure: str) -> float:
-    """The largest weight whose figure is close to the best one's."""
-    best = max(choices[f"{figure}_{weight}"] for weight in WEIGHTS)
-    return max(weight for weight in WEIGHTS if choices[f"{figure}_{weight}"] >= best - MAX_COST)
-
-
-def map_scale(patients: Sequence[Examined]) -> float:
-    """How much a residual weighs against a feature distance, from their usual size in brain."""
-    residual = np.concatenate(
-        [np.maximum(one.maps.residual[one.prepared.brain], 0) for one in patients]
-    )
-    feature = np.concatenate([one.maps.feature_distance[one.prepared.brain] for one in patients])
-    return float(residual.std() / feature.std())
 
 
 def freeze(patients: Sequence[Examined], rows: Sequence[Row]) -> Frozen:
@@ -152,7 +120,7 @@ def load(folder: Path) -> Calibration:
             f"{path} does not exist: freeze the thresholds with `neurosieve-train calibrate` first."
         )
     values = json.loads(path.read_text(encoding="utf-8"))
-    values["fusion"] = Fusion(**values["fusion"])
+    values["fusion"] = Fusion(**{use: tuple(row) for use, row in values["fusion"].items()})
     values["rows"] = {name: Frozen(**row) for name, row in values["rows"].items()}
     for key in ("slice_reference", "study_reference"):
         values[key] = tuple(values[key])

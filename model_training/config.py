@@ -11,7 +11,8 @@ from model_training.corruption import CorruptionSettings
 class Recipe:
     """One model that can be trained. Steps are optimiser steps of one batch each.
 
-    The first collection has tumours, the others none; `only_subjects` are beginnings of names.
+    The first collection has tumours, the others none; `only_subjects` are beginnings of names;
+    `most_patients` above 0 takes only so many of the first collection's training patients.
     """
 
     name: str
@@ -21,15 +22,19 @@ class Recipe:
     collections: tuple[str, ...]
     only_subjects: tuple[str, ...] = ()
     cross_site: tuple[str, ...] = ()
+    method: str = "restoring"
+    most_patients: int = 0
     size: int = 128
-    context: int = 1
+    context: int = 3
     generator_width: int = 40
     discriminator_width: int = 32
+    spectral_norm: bool = True
     batch: int = 16
     max_steps: int = 2200
-    max_minutes: float = 30.0
+    max_minutes: float = 60.0
+    patience_steps: int = 1000
     generator_rate: float = 1e-3
-    discriminator_rate: float = 6e-4
+    discriminator_rate: float = 4e-4
     warmup_steps: int = 50
     adversarial_from_step: int = 400
     adversarial_weight: float = 0.1
@@ -37,8 +42,7 @@ class Recipe:
     reconstruction_weight: float = 10.0
     damage_weight: float = 3.0
     dissimilarity_weight: float = 1.0
-    penalty_weight: float = 0.5
-    penalty_every: int = 16
+    marking_weight: float = 0.5
     instance_noise: float = 0.02
     average_decay: float = 0.995
     checkpoint_every: int = 100

@@ -1,56 +1,192 @@
-"""The evaluation from folders to table and figures."""
+"""The evaluation from folders to report, figures and `evaluation.json`.
 
+The test split is opened once a run. The calibration split may be evaluated again and again while
+something is being built: it goes to a folder of its own and touches no test patient.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent import inference
-from model_training import config, data, examine, plots, runs, trainer
+from agent.inference import ModelDescription, OnnxModel
+from model_training import (
+    collection,
+    config,
+    drawing,
+    groups,
+    readings,
+    report,
+    runs,
+    scoresheets,
+    trainer,
+    tumour_free,
+    worst,
+)
 from model_training import evaluate as evaluation
 from model_training.calibrate import Calibration
-from model_training.examine import MODEL, Examined
+from model_training.collection import Split
+from model_training.config import Recipe
+from model_training.drawing import FIGURES
+from model_training.examine import MODEL
+from model_training.groups import Group
+from model_training.report import Evaluation, Provenance
+from model_training.scoresheets import Scoresheet
 
-FIGURES = "figures"
+
+@dataclass(frozen=True, kw_only=True)
+class Places:
+    """Where things go: the report, and beside the run what may not be passed on (the experts'
+    outlines, scores of patients)."""
+
+    report: Path
+    inspection: Path
 
 
-def evaluate(run_folder: Path, data_folder: Path, model_folder: Path, frozen: Calibration) -> str:
-    """Evaluates the exported model; returns the tables, writes figures and `evaluation.json`."""
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """Everybody that is evaluated: patients first, then other hospitals, then the tumour-free."""
+
+    cohorts: tuple[Group, ...]
+    tumour_free: Group | None
+
+
+def evaluate(
+    run_folder: Path,
+    data_folder: Path,
+    model_folder: Path,
+    frozen: Calibration,
+    *,
+    split: str = Split.TEST,
+) -> str:
+    """Evaluates the exported model on one split; returns the report's text."""
+    of = Split(split)
+    places = places_for(run_folder, model_folder, of)
     recipe = config.load(run_folder / runs.RECIPE_FILE)
     model = inference.load(model_folder, provider=inference.Provider.CPU)
+    opened = open_groups(data_folder, recipe, model, frozen, of)
+    sheets = {
+        name: readings.sheet(name, frozen.rows[name], part)
+        for name, part in opened.cohorts[0].readings.items()
+    }
+    command = (
+        f"neurosieve-train evaluate --run {run_folder.name} --data {data_folder.name} "
+        f"--model {model_folder.name}{'' if of == Split.TEST else f' --split {of}'}"
+    )
+    found = measure(opened, frozen, sheets, provenance(command, model, frozen, of, opened))
+    scoresheets.save(places.inspection / scoresheets.FILE_NAME, list(sheets.values()))
+    figures = draw(found, opened.cohorts[0], sheets, run_folder / trainer.LOSS_FILE, places)
+    return publish(found, figures, places, run_folder, of)
 
-    def examined(collection: str, split: str) -> list[Examined]:
-        return examine.examine(
-            data.subject_folders(data_folder, collection, split),
-            lambda prepared: model.run(prepared.slices, prepared.positions),
-            size=recipe.size,
-            context=recipe.context,
+
+def places_for(run_folder: Path, model_folder: Path, of: Split) -> Places:
+    """Refuses a second look at the test split, and the training split altogether."""
+    inspection = run_folder / f"evaluation_{of}"
+    if of == Split.CALIBRATION:
+        return Places(report=inspection, inspection=inspection)
+    if of != Split.TEST:
+        raise ValueError("Only the test and the calibration split can be evaluated.")
+    kept = run_folder / evaluation.FILE_NAME
+    if kept.exists():
+        raise FileExistsError(
+            f"{kept} exists: the test split has been opened for this run. For development use "
+            "`--split calibration`."
         )
+    return Places(report=model_folder, inspection=inspection)
 
-    main, *tumour_free = recipe.collections
-    patients = examined(main, "test")
-    cohorts = [evaluation.cohort(f"{main} test", patients, frozen, model)]
-    for collection in recipe.cross_site:
-        others = examined(collection, "test")
-        cohorts.append(evaluation.cohort(f"{collection} (cross-site)", others, frozen, model))
-    healthy = [one for name in tumour_free for one in examined(name, "calibration")]
-    found = evaluation.alarms(healthy, model)
-    path = run_folder / evaluation.FILE_NAME
-    evaluation.save(path, cohorts, found, model.description.sha256)
-    draw(patients, frozen, model, run_folder, model_folder / FIGURES)
-    tables = [f"{one.name}\n{evaluation.table(one)}\n{evaluation.verdict(one)}" for one in cohorts]
-    return "\n\n".join([*tables, str(found)])
+
+def open_groups(
+    data_folder: Path, recipe: Recipe, model: OnnxModel, frozen: Calibration, of: Split
+) -> Opened:
+    """Other hospitals belong to the test; the tumour-free are those that calibrate."""
+
+    def opened(name: str, collections: Sequence[str], split: Split) -> Group:
+        members = [
+            member
+            for one in collections
+            for member in collection.of_split(collection.members(data_folder / one), split)
+        ]
+        return groups.open_group(name, members, model=model, recipe=recipe, frozen=frozen)
+
+    main, *without = recipe.collections
+    cohorts = [opened(f"{main} {of}", [main], of)]
+    if of == Split.TEST:
+        cohorts += [opened(f"{name} (cross-site)", [name], of) for name in recipe.cross_site]
+    healthy = opened("tumour-free", without, Split.CALIBRATION) if without else None
+    return Opened(cohorts=tuple(cohorts), tumour_free=healthy)
+
+
+def measure(
+    opened: Opened, frozen: Calibration, sheets: Mapping[str, Scoresheet], of: Provenance
+) -> Evaluation:
+    """Every figure."""
+    main, healthy = opened.cohorts[0], opened.tumour_free
+    coverage = [
+        tumour_free.patient_coverage(
+            main.name, main.readings, calibrating=of.split == Split.CALIBRATION
+        )
+    ]
+    if healthy is not None:
+        coverage += tumour_free.coverages(healthy.readings)
+    return Evaluation(
+        provenance=of,
+        cohorts=tuple(
+            evaluation.cohort(one.name, one.readings, frozen.rows) for one in opened.cohorts
+        ),
+        tumour_free={} if healthy is None else tumour_free.marked(healthy.readings),
+        coverage=tuple(coverage),
+        worst=tuple(worst.slices(sheets[MODEL])),
+    )
+
+
+def provenance(
+    command: str, model: OnnxModel, frozen: Calibration, of: Split, opened: Opened
+) -> Provenance:
+    """What was evaluated, and by what."""
+    described: ModelDescription = model.description
+    healthy = [] if opened.tumour_free is None else [opened.tumour_free]
+    return Provenance(
+        command=command,
+        split=of,
+        model=described.name,
+        version=described.version,
+        model_sha256=described.sha256,
+        runtime=model.runtime,
+        code_version=described.code_version,
+        training_data_sha256=described.training_data_sha256,
+        evaluated_data_sha256=groups.digest([*opened.cohorts, *healthy]),
+        operating_point=described.operating_point,
+        minimum_volume_ml=frozen.minimum_volume_ml,
+        thresholds=frozen.rows,
+    )
 
 
 def draw(
-    patients: list[Examined],
-    frozen: Calibration,
-    model: inference.OnnxModel,
-    run_folder: Path,
-    folder: Path,
-) -> None:
-    """All figures of the card."""
-    scored = [examine.rows(one, frozen.fusion) for one in patients]
-    rows = [row[MODEL] for row in scored]
-    plots.losses(run_folder / trainer.LOSS_FILE, folder / "losses.png")
-    plots.distribution(patients, rows, frozen.rows[MODEL].slice, folder / "scores.png")
-    plots.curves(patients, scored, frozen, folder)
-    plots.montage(patients, model, plots.typical_slices(patients), folder / "montage.png")
-    plots.montage(patients, model, plots.failures(patients, rows, 4), folder / "failures.png")
+    found: Evaluation,
+    patients: Group,
+    sheets: Mapping[str, Scoresheet],
+    loss_file: Path,
+    places: Places,
+) -> dict[str, str]:
+    """All figures; captions by path beside the report."""
+    folder = places.report / FIGURES
+    lines = found.cohorts[0].lines
+    figures = drawing.charts(folder, loss_file, sheets, lines, found.coverage)
+    apart = places.inspection != places.report
+    figures |= drawing.montages(folder, patients, found.worst, outlines=not apart)
+    if apart:
+        drawing.montages(places.inspection / FIGURES, patients, found.worst, outlines=True)
+    return {f"{FIGURES}/{name}": caption for name, caption in figures.items()}
+
+
+def publish(
+    found: Evaluation, figures: Mapping[str, str], places: Places, run_folder: Path, of: Split
+) -> str:
+    """Writes the report and the figures as JSON; the test split's also closes the run."""
+    text, values = report.text(found, figures), report.to_json(found)
+    places.report.mkdir(parents=True, exist_ok=True)
+    (places.report / report.FILE_NAME).write_text(text, encoding="utf-8")
+    (places.report / evaluation.FILE_NAME).write_text(values, encoding="utf-8")
+    if of == Split.TEST:
+        (run_folder / evaluation.FILE_NAME).write_text(values, encoding="utf-8")
+    return text

@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from agent.imaging import morphology, preprocess, scoring
+from agent.imaging.brain import BrainNet
 from agent.imaging.preprocess import ModelInput
 from agent.imaging.results import NotAnalysed
-from agent.imaging.scoring import Fusion, Maps
-from model_training import data, metrics
-from model_training.data import Subject
+from agent.imaging.scoring import Fusion, Kind, Maps
+from model_training import collection, metrics
+from model_training.collection import Member, Subject
+from model_training.config import Recipe
 
 MIN_HEAD_SHARE = 0.2  # of the frame: slices with less head are not evaluated
 MODEL = "model"
@@ -34,22 +35,28 @@ class Examined:
 @dataclass(frozen=True, kw_only=True)
 class Row:
     """One way of scoring: a value a slice (source grid) and, where it draws one, its map's pixels
-    counted by `metrics.pixel_counts`."""
+    counted by `metrics.pixel_counts`. `anomaly_map` lies on the source grid."""
 
     slice_scores: NDArray[np.float64]
     counts: NDArray[np.int64] | None
+    anomaly_map: NDArray[np.float32] | None
 
 
 def examine(
-    folders: Sequence[Path], answer: Callable[[ModelInput], Maps], *, size: int, context: int
+    members: Sequence[Member],
+    answer: Callable[[ModelInput], Maps],
+    recipe: Recipe,
+    brain_net: BrainNet,
 ) -> list[Examined]:
     """Reads, prepares and runs every subject."""
     found = []
-    for folder in folders:
-        subject = data.read_subject(folder)
-        prepared = preprocess.prepare(subject.volume, size=size, context=context)
+    for member in members:
+        subject = collection.read(member)
+        prepared = preprocess.prepare(
+            subject.volume, size=recipe.size, context=recipe.context, brain_net=brain_net
+        )
         if isinstance(prepared, NotAnalysed):
-            raise ValueError(f"{folder} cannot be evaluated: {prepared.sentence}")
+            raise ValueError(f"{member.folder} cannot be evaluated: {prepared.sentence}")
         share = preprocess.slices_to_source(prepared.head_share, prepared.geometry)
         found.append(
             Examined(
@@ -64,34 +71,36 @@ def examine(
 
 
 def rows(examined: Examined, fusion: Fusion) -> dict[str, Row]:
-    """The model, its two halves alone, and the baselines."""
-    halves = {
-        MODEL: fusion,
-        "restoration residual alone": Fusion(map_feature_weight=0, score_feature_weight=0),
-    }
-    scored = {name: model_row(examined, weights) for name, weights in halves.items()}
-    scored["discriminator features alone"] = features_row(examined)
+    """The model, each kind of map alone, the model without the discriminator, the baselines."""
+    ways = {MODEL: fusion}
+    for kind in Kind:
+        if examined.maps.raw[:, list(Kind).index(kind)].any():
+            ways[f"{kind} alone"] = alone(kind)
+    ways["without discriminator features"] = without(fusion, Kind.FEATURES)
+    scored = {name: model_row(examined, weights) for name, weights in ways.items()}
     return scored | baseline_rows(examined)
+
+
+def alone(kind: Kind) -> Fusion:
+    """One kind of map and nothing else."""
+    weights = tuple(float(other is kind) for other in Kind)
+    return Fusion(map_weights=weights, score_weights=weights)
+
+
+def without(fusion: Fusion, kind: Kind) -> Fusion:
+    """The same weights, but for one kind."""
+
+    def less(weights: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(
+            0.0 if other is kind else weight for other, weight in zip(Kind, weights, strict=True)
+        )
+
+    return Fusion(map_weights=less(fusion.map_weights), score_weights=less(fusion.score_weights))
 
 
 def model_row(examined: Examined, fusion: Fusion) -> Row:
     """The shipped calculation."""
     scores = scoring.score(examined.maps, examined.prepared, fusion)
-    return placed(examined, scores.anomaly_map, scores.slice_scores)
-
-
-def features_row(examined: Examined) -> Row:
-    """What the discriminator sees, without the residual."""
-    maps, prepared = examined.maps, examined.prepared
-    nothing = np.zeros_like(maps.residual)
-    only = Maps(
-        restoration=maps.restoration,
-        residual=nothing,
-        feature_distance=maps.feature_distance,
-        residual_z=nothing,
-        feature_z=maps.feature_z,
-    )
-    scores = scoring.score(only, prepared, Fusion(map_feature_weight=1, score_feature_weight=1))
     return placed(examined, scores.anomaly_map, scores.slice_scores)
 
 
@@ -114,7 +123,11 @@ def baseline_rows(examined: Examined) -> dict[str, Row]:
         mean,
     )
     scored = {
-        name: Row(slice_scores=preprocess.slices_to_source(value, prepared.geometry), counts=None)
+        name: Row(
+            slice_scores=preprocess.slices_to_source(value, prepared.geometry),
+            counts=None,
+            anomaly_map=None,
+        )
         for name, value in zip(BASELINES[:3], values, strict=True)
     }
     tops = scoring.top_means(bright, inside, prepared)
@@ -130,4 +143,5 @@ def placed(
     return Row(
         slice_scores=preprocess.slices_to_source(slice_scores, geometry),
         counts=metrics.pixel_counts(on_source, examined.subject.lesion),
+        anomaly_map=on_source,
     )

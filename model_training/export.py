@@ -1,6 +1,7 @@
 """Writes a model folder: one ONNX file, checked against torch, and its description."""
 
 import hashlib
+import shutil
 import subprocess
 import warnings
 from importlib import metadata
@@ -8,24 +9,26 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from agent import inference
-from agent.imaging.scoring import Maps
+from agent.imaging.scoring import Kind, Maps
 from model_training.calibrate import OPERATING_POINT, Calibration
 from model_training.config import Recipe
 from model_training.data import SliceSet
 from model_training.examine import MODEL
-from model_training.graph import OUTPUTS, ShippedGraph
+from model_training.graph import ShippedGraph
 
 OPSET = 18
-MAX_DIFFERENCE = 1e-3  # of restoration and residual; the z maps divide by small deviations
-MAX_DIFFERENCE_Z = 2e-2
+# Largest differences from torch; the deviations divide by small numbers.
+MAX_DIFFERENCES = {"restoration": 1e-3, "raw": 5e-3, "deviations": 5e-2}
 
 
 def export(
     graph: ShippedGraph,
     folder: Path,
     *,
+    brain_graph: Path,
     recipe: Recipe,
     calibration: Calibration,
     slices: SliceSet,
@@ -33,10 +36,12 @@ def export(
     """Writes the folder, loads it as the agent would, and returns the largest difference."""
     folder.mkdir(parents=True, exist_ok=True)
     write_graph(graph, folder / inference.GRAPH_FILE, recipe)
-    text = description(folder / inference.GRAPH_FILE, recipe, calibration, slices)
+    if brain_graph.resolve() != (folder / inference.BRAIN_FILE).resolve():
+        shutil.copyfile(brain_graph, folder / inference.BRAIN_FILE)
+    text = description(folder, recipe, calibration, slices)
     (folder / inference.DESCRIPTION_FILE).write_text(text, encoding="utf-8")
     model = inference.load(folder, provider=inference.Provider.CPU)
-    image = slices.images[:5, None].repeat(recipe.context, axis=1)
+    image = slices.images[:5].astype(np.float32)
     return check_parity(graph, model.run(image, slices.positions[:5]), image, slices.positions[:5])
 
 
@@ -52,7 +57,7 @@ def write_graph(graph: ShippedGraph, path: Path, recipe: Recipe) -> None:
             example,
             str(path),
             input_names=["slices", "position"],
-            output_names=list(OUTPUTS),
+            output_names=list(inference.OUTPUTS),
             dynamic_shapes={"slices": {0: batch}, "position": {0: batch}},
             opset_version=OPSET,
             external_data=False,
@@ -64,32 +69,34 @@ def write_graph(graph: ShippedGraph, path: Path, recipe: Recipe) -> None:
 def check_parity(
     graph: ShippedGraph,
     served: Maps,
-    image: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
-    positions: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+    image: NDArray[np.float32],
+    positions: NDArray[np.float32],
 ) -> float:
     """The largest difference between torch and the exported graph; raises where it matters."""
     with torch.inference_mode():
         wanted = graph(torch.from_numpy(image), torch.from_numpy(positions))
     largest = 0.0
-    for name, tensor in zip(OUTPUTS, wanted, strict=True):
+    for (name, limit), tensor in zip(MAX_DIFFERENCES.items(), wanted, strict=True):
         difference = float(np.abs(getattr(served, name) - tensor.numpy()).max())
-        limit = MAX_DIFFERENCE_Z if name.endswith("_z") else MAX_DIFFERENCE
         if not difference <= limit:
             raise ValueError(f"The exported graph differs from torch in {name} by {difference:g}.")
         largest = max(largest, difference)
     return largest
 
 
-def description(graph: Path, recipe: Recipe, calibration: Calibration, slices: SliceSet) -> str:
+def description(folder: Path, recipe: Recipe, calibration: Calibration, slices: SliceSet) -> str:
     """The text of `model.toml`."""
     frozen = calibration.rows[MODEL]
     return f"""# Written by `neurosieve-train export`; a graph with another digest is refused.
 [model]
 name = "{recipe.name}"
 version = "{recipe.version}"
-sha256 = "{hashlib.sha256(graph.read_bytes()).hexdigest()}"
+sha256 = "{digest(folder / inference.GRAPH_FILE)}"
 sequence = "{recipe.sequence}"
 plane = "{recipe.plane}"
+
+[brain]  # the graph that finds the brain, {inference.BRAIN_FILE}
+sha256 = "{digest(folder / inference.BRAIN_FILE)}"
 
 [input]
 size = {recipe.size}
@@ -97,9 +104,11 @@ context = {recipe.context}
 spacing = "none: a square crop, 1.12 times the brain's longer side"
 normalisation = "air 0, median of the brain 0.4, cut at 1.2, 0 beyond 2 mm outside the brain"
 
-[fusion]  # weight of the discriminator's part; the residual's is 1
-map_feature_weight = {calibration.fusion.map_feature_weight!r}
-score_feature_weight = {calibration.fusion.score_feature_weight!r}
+[fusion.map]  # weight of each kind of map in the anomaly map
+{weights(calibration.fusion.map_weights)}
+
+[fusion.score]  # and of its deviations from normal in the slice score
+{weights(calibration.fusion.score_weights)}
 
 [thresholds]
 pixel = {frozen.pixel!r}
@@ -119,6 +128,16 @@ code_version = "{code_version()}"
 torch = "{torch.__version__}"
 seed = {recipe.seed}
 """
+
+
+def weights(values: tuple[float, ...]) -> str:
+    """One line for each kind of map."""
+    return "\n".join(f"{kind} = {value!r}" for kind, value in zip(Kind, values, strict=True))
+
+
+def digest(path: Path) -> str:
+    """A file's sha256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def code_version() -> str:

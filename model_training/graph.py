@@ -1,4 +1,4 @@
-"""The one graph that is shipped: generator, discriminator and what is normal at each place."""
+"""The one graph that is shipped: what a method learnt, and what is normal at each place."""
 
 from dataclasses import dataclass
 
@@ -9,67 +9,65 @@ from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
 
+from agent.imaging import scoring
 from agent.imaging.preprocess import ModelInput
-from agent.imaging.scoring import Maps
+from agent.imaging.scoring import Kind, Maps
+from model_training import losses
 from model_training.data import SliceSet
-from model_training.networks import Discriminator, feature_distance
+from model_training.methods import Parts, middle
+from model_training.networks import feature_distance
 
 HEIGHTS = 6  # relative heights at which normal maps are kept; between them they are interpolated
 SPREAD_PIXELS = 3.0  # smoothing of the normal maps: a place borrows from its surroundings
 LEAST_EVIDENCE = 3.0  # slices' worth of the overall value mixed in where few slices were seen
-OUTPUTS = ("restoration", "residual", "feature_distance", "residual_z", "feature_z")
+QUIET = 1e-4  # added to every deviation: a kind that is 0 everywhere stays 0
+BATCH = 16
 
 
 @dataclass(frozen=True, kw_only=True)
 class Normal:
-    """Mean and deviation of one smoothed map in tumour-free brains, each [HEIGHTS, size, size]."""
+    """Mean and deviation of the smoothed maps in tumour-free brains, each
+    [kinds, HEIGHTS, size, size]."""
 
     mean: NDArray[np.float32]
     deviation: NDArray[np.float32]
 
 
 class ShippedGraph(nn.Module):
-    """(slices [batch, context, height, width], position [batch]) -> the five maps."""
+    """(slices [batch, context, height, width], position [batch]) -> restoration
+    [batch, height, width], raw maps and deviations [batch, kinds, height, width]."""
 
-    def __init__(
-        self,
-        generator: nn.Module,
-        discriminator: Discriminator,
-        *,
-        context: int,
-        residual: Normal,
-        feature: Normal,
-    ) -> None:
+    def __init__(self, parts: Parts, normal: Normal) -> None:
         super().__init__()
-        self.generator = generator
-        self.discriminator = discriminator
-        self.middle = context // 2
-        for name, normal in (("residual", residual), ("feature", feature)):
-            self.register_buffer(f"{name}_mean", torch.from_numpy(normal.mean.copy()))
-            self.register_buffer(f"{name}_deviation", torch.from_numpy(normal.deviation.copy()))
+        self.restorer, self.critic, self.marker = parts.restorer, parts.critic, parts.marker
+        self.register_buffer("mean", torch.from_numpy(normal.mean.copy()))
+        self.register_buffer("deviation", torch.from_numpy(normal.deviation.copy()))
 
-    def forward(self, slices: Tensor, position: Tensor) -> tuple[Tensor, ...]:
-        """Five maps [batch, height, width], in the order of `OUTPUTS`."""
-        image = slices[:, self.middle : self.middle + 1]
-        restoration = self.generator(slices)
-        residual = image - restoration
-        distance = feature_distance(self.discriminator, image, restoration)
-        weights = height_weights(position)
-        return (
-            restoration[:, 0],
-            residual[:, 0],
-            distance[:, 0],
-            self.deviation_from_normal(smoothed(residual), weights, "residual"),
-            self.deviation_from_normal(smoothed(distance), weights, "feature"),
-        )
+    def forward(self, slices: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Restoration, raw maps and deviations, as `agent.inference.OUTPUTS` names them."""
+        image = middle(slices)
+        restoration = image if self.restorer is None else self.restorer(slices)
+        zero = torch.zeros_like(image)
+        raw = {
+            Kind.RESIDUAL: functional.relu(image - restoration),
+            Kind.STRUCTURE: losses.dissimilarity_map(restoration, image).clamp(min=0.0),
+            Kind.FEATURES: zero
+            if self.critic is None
+            else feature_distance(self.critic, image, restoration),
+            Kind.MARKS: zero if self.marker is None else torch.sigmoid(self.marker(slices)),
+        }
+        # Nothing is looked for where there is nothing to see.
+        shown = (image > 0).to(image.dtype)
+        maps = torch.cat([raw[kind] * shown for kind in Kind], dim=1)
+        return restoration[:, 0], maps, self.deviations(maps, height_weights(position))
 
-    def deviation_from_normal(self, values: Tensor, weights: Tensor, name: str) -> Tensor:
-        """Values against the mean and deviation at this place and height."""
-        mean: Tensor = getattr(self, f"{name}_mean")
-        deviation: Tensor = getattr(self, f"{name}_deviation")
-        at_mean = torch.einsum("bk,khw->bhw", weights, mean)
-        at_deviation = torch.einsum("bk,khw->bhw", weights, deviation)
-        return (values[:, 0] - at_mean) / at_deviation
+    def deviations(self, maps: Tensor, weights: Tensor) -> Tensor:
+        """Maps, averaged over 5 x 5 pixels, against what is usual at this place and height."""
+        mean: Tensor = self.get_buffer("mean")
+        deviation: Tensor = self.get_buffer("deviation")
+        at_mean = torch.einsum("bl,klhw->bkhw", weights, mean)
+        at_deviation = torch.einsum("bl,klhw->bkhw", weights, deviation)
+        return (functional.avg_pool2d(maps, 5, 1, 2) - at_mean) / at_deviation
 
 
 def height_weights(position: Tensor) -> Tensor:
@@ -78,40 +76,28 @@ def height_weights(position: Tensor) -> Tensor:
     return functional.relu(1 - (position[:, None] * (HEIGHTS - 1) - heights).abs())
 
 
-def smoothed(values: Tensor) -> Tensor:
-    """What rises above zero, averaged over 5 x 5 pixels."""
-    return functional.avg_pool2d(functional.relu(values), 5, 1, 2)
-
-
-def assemble(
-    generator: nn.Module, discriminator: Discriminator, slices: SliceSet, *, context: int
-) -> ShippedGraph:
+def assemble(parts: Parts, slices: SliceSet) -> ShippedGraph:
     """The graph with normal maps learnt on the tumour-free training slices."""
-    blank = np.zeros((HEIGHTS, *slices.images.shape[1:]), dtype=np.float32)
-    empty = Normal(mean=blank, deviation=blank + 1)
-    graph = ShippedGraph(
-        generator, discriminator, context=context, residual=empty, feature=empty
-    ).eval()
+    shape = (len(Kind), HEIGHTS, *slices.brain.shape[1:])
+    plain = Normal(
+        mean=np.zeros(shape, dtype=np.float32), deviation=np.ones(shape, dtype=np.float32)
+    )
+    smoothed = run(ShippedGraph(parts, plain).eval(), slices.images, slices.positions).deviations
     heights = height_weights(torch.from_numpy(slices.positions)).numpy()
-    found: dict[str, list[NDArray[np.float32]]] = {"residual": [], "feature": []}
-    for start in range(0, len(slices.images), 16):
-        image = torch.from_numpy(slices.images[start : start + 16])[:, None]
-        position = torch.from_numpy(slices.positions[start : start + 16])
-        with torch.inference_mode():
-            _, _, _, residual, feature = graph(image.expand(-1, context, -1, -1), position)
-        found["residual"].append(residual.numpy())
-        found["feature"].append(feature.numpy())
-    normals = {
-        name: learn_normal(np.concatenate(parts), slices.brain, heights)
-        for name, parts in found.items()
-    }
-    return ShippedGraph(generator, discriminator, context=context, **normals).eval()
+    normals = [
+        learn_normal(smoothed[:, kind], slices.brain, heights) for kind in range(len(Kind))
+    ]
+    normal = Normal(
+        mean=np.stack([one.mean for one in normals]),
+        deviation=np.stack([one.deviation for one in normals]),
+    )
+    return ShippedGraph(parts, normal).eval().requires_grad_(False)
 
 
 def learn_normal(
     values: NDArray[np.float32], brain: NDArray[np.bool_], heights: NDArray[np.float32]
 ) -> Normal:
-    """Mean and deviation by height and place, both halves of the head taken together."""
+    """Mean and deviation of one kind by height and place, both halves of the head together."""
     mask = brain.astype(np.float32)
     overall_mean = float(values[brain].mean())
     overall_square = float(np.square(values[brain]).mean())
@@ -122,7 +108,7 @@ def learn_normal(
     mean = (total + LEAST_EVIDENCE * overall_mean) / weight
     variance = (square + LEAST_EVIDENCE * overall_square) / weight - mean**2
     # A floor keeps a quiet place from turning noise into a deviation.
-    floor = 0.3 * np.sqrt(max(overall_square - overall_mean**2, 1e-12))
+    floor = 0.3 * np.sqrt(max(overall_square - overall_mean**2, 0)) + QUIET
     deviation = np.sqrt(np.maximum(variance, 0)) + floor
     return Normal(mean=mean.astype(np.float32), deviation=deviation.astype(np.float32))
 
@@ -136,14 +122,21 @@ def spread(maps: NDArray[np.floating]) -> NDArray[np.float64]:
 
 def maps(graph: ShippedGraph, prepared: ModelInput) -> Maps:
     """What the torch graph answers for a prepared volume."""
+    return run(graph, prepared.slices, prepared.positions)
+
+
+def run(
+    graph: ShippedGraph, slices: NDArray[np.floating], positions: NDArray[np.float32]
+) -> Maps:
+    """What the torch graph answers for slices [n, context, size, size] and heights [n]."""
     parts = []
-    for start in range(0, len(prepared.slices), 16):
-        chosen = slice(start, start + 16)
+    for start in range(0, len(slices), BATCH):
+        chosen = slice(start, start + BATCH)
         with torch.inference_mode():
             answer = graph(
-                torch.from_numpy(prepared.slices[chosen]),
-                torch.from_numpy(prepared.positions[chosen]),
+                torch.from_numpy(slices[chosen].astype(np.float32)),
+                torch.from_numpy(positions[chosen]),
             )
-        parts.append([part.numpy() for part in answer])
-    joined = [np.concatenate(values) for values in zip(*parts, strict=True)]
-    return Maps(**dict(zip(OUTPUTS, joined, strict=True)))
+        restoration, raw, deviations = (part.numpy() for part in answer)
+        parts.append(Maps(restoration=restoration, raw=raw, deviations=deviations))
+    return scoring.joined(parts)

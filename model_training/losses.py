@@ -11,24 +11,29 @@ def reconstruction(restored: Tensor, clean: Tensor, weights: Tensor) -> Tensor:
 
 
 def dissimilarity(restored: Tensor, clean: Tensor, support: Tensor) -> Tensor:
-    """1 - SSIM with a 7 x 7 box window (Wang et al. 2004), over the supported pixels."""
+    """Mean of the dissimilarity map over the supported pixels."""
+    return weighted_mean(dissimilarity_map(restored, clean), support)
+
+
+def dissimilarity_map(first: Tensor, second: Tensor) -> Tensor:
+    """1 - SSIM of each pixel's 7 x 7 box (Wang et al. 2004)."""
 
     def mean(image: Tensor) -> Tensor:
         return functional.avg_pool2d(image, 7, 1, 3)
 
-    mean_restored, mean_clean = mean(restored), mean(clean)
-    variance_restored = mean(restored.square()) - mean_restored.square()
-    variance_clean = mean(clean.square()) - mean_clean.square()
-    covariance = mean(restored * clean) - mean_restored * mean_clean
+    mean_first, mean_second = mean(first), mean(second)
+    variance_first = mean(first.square()) - mean_first.square()
+    variance_second = mean(second.square()) - mean_second.square()
+    covariance = mean(first * second) - mean_first * mean_second
     similarity = (
-        (2 * mean_restored * mean_clean + 1e-4)
+        (2 * mean_first * mean_second + 1e-4)
         * (2 * covariance + 9e-4)
         / (
-            (mean_restored.square() + mean_clean.square() + 1e-4)
-            * (variance_restored + variance_clean + 9e-4)
+            (mean_first.square() + mean_second.square() + 1e-4)
+            * (variance_first + variance_second + 9e-4)
         )
     )
-    return ((1 - similarity) * support).sum() / support.sum().clamp(min=1.0)
+    return 1 - similarity
 
 
 def patch_weights(changed: Tensor, size: tuple[int, int]) -> Tensor:
@@ -54,6 +59,16 @@ def feature_matching(restored: list[Tensor], clean: list[Tensor]) -> Tensor:
         (one - other.detach()).abs().mean() for one, other in zip(restored, clean, strict=True)
     ]
     return torch.stack(differences).mean()
+
+
+def marking(logits: Tensor, foreign: Tensor, brain: Tensor) -> Tensor:
+    """Cross-entropy inside the brain plus 1 - overlap over the whole batch."""
+    inside = brain.float()
+    entropy = functional.binary_cross_entropy_with_logits(logits, foreign, reduction="none")
+    likely = torch.sigmoid(logits) * inside
+    shared = (likely * foreign).sum()
+    overlap = (2 * shared + 1) / (likely.sum() + (foreign * inside).sum() + 1)
+    return weighted_mean(entropy, inside) + 1 - overlap
 
 
 def gradient_penalty(logits: Tensor, image: Tensor) -> Tensor:

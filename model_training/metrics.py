@@ -1,7 +1,4 @@
-"""Figures that say how well scores part tumour from tumour-free."""
-
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+"""Figures of one set of scores or pixels; `resampling` gives them their intervals."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +9,6 @@ TOP = 4.0  # anomaly maps lie below this
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """A figure with its 95 per cent interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 def auroc(scores: Floats, labels: Labels) -> float:
@@ -93,16 +81,3 @@ def best_dice_threshold(counts: NDArray[np.int64]) -> float:
     negatives, positives = (np.cumsum(row[::-1])[::-1] for row in counts)
     overlap = 2 * positives / np.maximum(positives + negatives + counts[1].sum(), 1)
     return float(np.argmax(overlap[1:]) + 1) * TOP / BINS
-
-
-def bootstrap(
-    patients: Sequence[int], figure: Callable[[Sequence[int]], float], *, draws: int, seed: int
-) -> Interval:
-    """A figure of a set of patients with the interval from drawing patients anew."""
-    chance = np.random.default_rng(seed)
-    drawn = [
-        figure([patients[i] for i in chance.integers(0, len(patients), len(patients))])
-        for _ in range(draws)
-    ]
-    low, high = np.nanpercentile(drawn, (2.5, 97.5))
-    return Interval(value=figure(patients), low=float(low), high=float(high))

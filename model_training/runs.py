@@ -1,26 +1,110 @@
-"""What lies in a run's folder, and how a finished run becomes a graph."""
+"""One training run in its folder: train, calibrate, export, each step from files to files."""
 
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from model_training import checkpoint, config, data, graph, trainer
+from agent import inference
+from agent.imaging.brain import BrainNet
+from model_training import (
+    calibrate as calibration,
+)
+from model_training import (
+    catalogue,
+    checkpoint,
+    collection,
+    config,
+    data,
+    examine,
+    export,
+    fusion,
+    graph,
+    trainer,
+)
+from model_training.calibrate import Calibration
+from model_training.collection import Split
 from model_training.config import Recipe
 from model_training.data import SliceSet
+from model_training.examine import Examined
 from model_training.graph import ShippedGraph
+from model_training.trainer import Run
 
 RECIPE_FILE = "recipe.toml"
 SLICES_FILE = "slices.npz"
+WATCHED_FILE = "watched.npz"
+
+
+def train(recipe_file: Path, data_folder: Path, folder: Path, *, brain_graph: Path) -> Run:
+    """Trains, or goes on with a run that was broken off; the folder keeps all it needs later."""
+    recipe = config.load(recipe_file)
+    folder.mkdir(parents=True, exist_ok=True)
+    copy(recipe_file, folder / RECIPE_FILE)
+    copy(brain_graph, folder / inference.BRAIN_FILE)
+    brain_net = brain_of(folder)
+    members = data.training_members(data_folder, recipe)
+    slices = data.kept_slices(folder / SLICES_FILE, members, recipe, brain_net)
+    watching = data.watched_members(data_folder, recipe)
+    watched = data.kept_slices(folder / WATCHED_FILE, watching, recipe, brain_net)
+    return trainer.train(recipe, slices, folder, watched=watched)
+
+
+def calibrate(folder: Path, data_folder: Path) -> Calibration:
+    """Learns the fusion, chooses the thresholds and freezes them beside the run."""
+    recipe, shipped, _ = finished(folder)
+    brain_net = brain_of(folder)
+
+    def examined(collections: Sequence[str]) -> list[Examined]:
+        members = [
+            member
+            for name in collections
+            for member in collection.of_split(
+                collection.members(data_folder / name), Split.CALIBRATION
+            )
+        ]
+        return examine.examine(
+            members, lambda prepared: graph.maps(shipped, prepared), recipe, brain_net
+        )
+
+    learnt = fusion.learn(shipped, data.read_slices(folder / WATCHED_FILE))
+    chosen = calibration.calibrate(
+        examined(recipe.collections[:1]), examined(recipe.collections[1:]), learnt
+    )
+    calibration.save(folder, chosen)
+    return chosen
+
+
+def export_model(folder: Path, out: Path) -> float:
+    """Writes the model folder; returns the largest difference between torch and ONNX."""
+    frozen = calibration.load(folder)
+    recipe, shipped, slices = finished(folder)
+    return export.export(
+        shipped,
+        out,
+        brain_graph=folder / inference.BRAIN_FILE,
+        recipe=recipe,
+        calibration=frozen,
+        slices=slices,
+    )
 
 
 def finished(folder: Path) -> tuple[Recipe, ShippedGraph, SliceSet]:
-    """Recipe, graph (the averaged generator) and training slices of a run."""
+    """Recipe, graph (the averaged networks) and training slices of a run."""
     recipe = config.load(folder / RECIPE_FILE)
     saved = checkpoint.load(folder)
     if saved is None:
         raise FileNotFoundError(f"{folder} holds no checkpoint: run `neurosieve-train run` first.")
-    run = trainer.start(recipe)
-    trainer.restore(run, saved)
-    slices = data.kept_slices(folder / SLICES_FILE, (), size=recipe.size)
-    shipped = graph.assemble(
-        run.averaged.eval(), run.discriminator.eval(), slices, context=recipe.context
-    )
-    return recipe, shipped.requires_grad_(False), slices
+    method = catalogue.build(recipe)
+    method.networks.load_state_dict(saved["networks"])
+    slices = data.read_slices(folder / SLICES_FILE)
+    return recipe, graph.assemble(method.parts(), slices), slices
+
+
+def brain_of(folder: Path) -> BrainNet:
+    """The brain network that a run was prepared with."""
+    return inference.load_brain(folder / inference.BRAIN_FILE)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Keeps a file in the run's folder; a run that goes on may name its own copy."""
+    if source.resolve() != target.resolve():
+        shutil.copyfile(source, target)

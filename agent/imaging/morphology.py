@@ -76,3 +76,11 @@ def largest_component(mask: Mask) -> Mask:
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     return np.asarray(labels == int(np.argmax(sizes)))
+
+
+def without_pieces_below(part: Mask, least: float) -> Mask:
+    """One slice's mask without its pieces of fewer than `least` pixels."""
+    labels, _ = ndimage.label(part)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    return np.asarray((sizes >= least)[labels])

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from agent.imaging import head, morphology
+from agent.imaging import grids, head, morphology
+from agent.imaging.brain import BrainNet
+from agent.imaging.grids import Square
 from agent.imaging.results import NotAnalysed, Reason
 from agent.imaging.volume import Volume
 
@@ -29,17 +30,14 @@ class Geometry:
     """How source, working and model grid lie to each other.
 
     `axes` and `flips` turn the source array into canonical order, `factors` are the block sizes
-    averaged into one working voxel, `origin` and `step` give the crop in working pixels:
-    row = origin[0] + step[0] * model row.
+    averaged into one working voxel, `square` is the crop in working pixels.
     """
 
     source_shape: tuple[int, int, int]
     axes: tuple[int, int, int]
     flips: tuple[bool, bool, bool]
     factors: tuple[int, int, int]
-    origin: tuple[float, float]
-    step: tuple[float, float]
-    size: int
+    square: Square
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +53,9 @@ class ModelInput:
     geometry: Geometry
 
 
-def prepare(volume: Volume, *, size: int, context: int) -> ModelInput | NotAnalysed:
+def prepare(
+    volume: Volume, *, size: int, context: int, brain_net: BrainNet
+) -> ModelInput | NotAnalysed:
     """The model's view of a volume, or the reason why there is none."""
     orientation = canonical_orientation(volume.affine)
     if isinstance(orientation, NotAnalysed):
@@ -69,25 +69,23 @@ def prepare(volume: Volume, *, size: int, context: int) -> ModelInput | NotAnaly
         spacing_mm[1] * factors[1],
         spacing_mm[2] * factors[2],
     )
-    masks = head.find(voxels, spacing_mm=working_mm)
+    masks = head.find(voxels, spacing_mm=working_mm, brain_net=brain_net)
     if isinstance(masks, NotAnalysed):
         return masks
-    origin, step = crop(masks.brain, working_mm, size)
+    square = grids.around(masks.brain, working_mm, margin=MARGIN, size=size)
     geometry = Geometry(
         source_shape=volume.voxels.shape,
         axes=axes,
         flips=flips,
         factors=factors,
-        origin=origin,
-        step=step,
-        size=size,
+        square=square,
     )
-    model_mm = (working_mm[0], working_mm[1] * step[0], working_mm[2] * step[1])
-    brain = sampled(masks.brain.astype(np.float32), geometry) > 0.5
-    image = sampled(normalised(voxels, masks.brain), geometry)
+    model_mm = (working_mm[0], working_mm[1] * square.step[0], working_mm[2] * square.step[1])
+    brain = grids.sampled(masks.brain.astype(np.float32), square) > 0.5
+    image = grids.sampled(normalised(voxels, masks.brain), square)
     image *= morphology.dilated(brain, SUPPORT_MM, model_mm)
     return ModelInput(
-        slices=with_context(image, context),
+        slices=grids.with_context(image, context),
         positions=positions(brain),
         brain=brain,
         head_share=masks.head.mean(axis=(1, 2)),
@@ -142,23 +140,6 @@ def reduced(voxels: NDArray[np.float32], factors: tuple[int, int, int]) -> NDArr
     return voxels
 
 
-def crop(
-    brain: NDArray[np.bool_], spacing_mm: tuple[float, float, float], size: int
-) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Origin and step of the square around the brain, in working pixels."""
-    rows = np.flatnonzero(brain.any(axis=(0, 2)))
-    columns = np.flatnonzero(brain.any(axis=(0, 1)))
-    extents_mm = (
-        (rows[-1] - rows[0] + 1) * spacing_mm[1],
-        (columns[-1] - columns[0] + 1) * spacing_mm[2],
-    )
-    side_mm = MARGIN * max(extents_mm)
-    step = (side_mm / size / spacing_mm[1], side_mm / size / spacing_mm[2])
-    middle = ((rows[0] + rows[-1]) / 2, (columns[0] + columns[-1]) / 2)
-    half = (size - 1) / 2
-    return (float(middle[0] - half * step[0]), float(middle[1] - half * step[1])), step
-
-
 def normalised(voxels: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Air at 0, the brain's median at `TISSUE_VALUE`, cut at `MAX_VALUE`."""
     inside = voxels[brain]
@@ -167,21 +148,6 @@ def normalised(voxels: NDArray[np.float32], brain: NDArray[np.bool_]) -> NDArray
     air = min(float(np.median(head.border(voxels))), float(np.percentile(inside, 1)))
     scaled = (voxels - air) * (TISSUE_VALUE / max(tissue - air, 1e-6))
     return np.asarray(np.clip(scaled, 0.0, MAX_VALUE), dtype=np.float32)
-
-
-def sampled(voxels: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:
-    """A working volume on the model grid, smoothed first where that grid is coarser."""
-    sigma = [0.4 * np.sqrt(max(step**2 - 1.0, 0.0)) for step in geometry.step]
-    smooth = ndimage.gaussian_filter(voxels, (0.0, *sigma))
-    shape = (geometry.size, geometry.size)
-    return np.stack(
-        [
-            ndimage.affine_transform(
-                part, geometry.step, geometry.origin, output_shape=shape, order=1
-            )
-            for part in smooth
-        ]
-    )
 
 
 def positions(brain: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -194,19 +160,14 @@ def positions(brain: NDArray[np.bool_]) -> NDArray[np.float32]:
     return np.asarray(np.clip(height, 0.0, 1.0), dtype=np.float32)
 
 
-def with_context(image: NDArray[np.float32], context: int) -> NDArray[np.float32]:
-    """Each slice with its neighbours as channels; the outermost slices are repeated."""
-    reach = context // 2
-    padded = np.pad(image, ((reach, reach), (0, 0), (0, 0)), mode="edge")
-    return np.stack([padded[i : i + len(image)] for i in range(context)], axis=1)
-
-
 def to_source(maps: NDArray[np.float32], geometry: Geometry) -> NDArray[np.float32]:
     """A map on the model grid [n, size, size] on the grid of the source volume, linearly."""
     depth, height, width = (geometry.source_shape[axis] for axis in geometry.axes)
     turned_map = np.zeros((depth, height, width), dtype=np.float32)
     for index, part in enumerate(between_slices(maps, geometry.factors[0], depth)):
-        turned_map[index] = enlarged(part, geometry, (height, width))
+        turned_map[index] = grids.enlarged(
+            part, geometry.square, (height, width), geometry.factors[1:]
+        )
     reverse = tuple(slice(None, None, -1) if flip else slice(None) for flip in geometry.flips)
     back = np.argsort(geometry.axes)
     return np.ascontiguousarray(turned_map[reverse].transpose(back))
@@ -229,21 +190,3 @@ def slices_to_source(values: NDArray[np.float64], geometry: Geometry) -> NDArray
     place = np.clip((np.arange(depth) + 0.5) / geometry.factors[0] - 0.5, 0, len(values) - 1)
     spread = np.interp(place, np.arange(len(values)), values)
     return spread[::-1].copy() if geometry.flips[0] else spread
-
-
-def enlarged(
-    part: NDArray[np.float32], geometry: Geometry, shape: tuple[int, int]
-) -> NDArray[np.float32]:
-    """One slice of the model grid on the canonical source pixels, 0 outside the crop."""
-    scale = [
-        1.0 / (factor * step)
-        for factor, step in zip(geometry.factors[1:], geometry.step, strict=True)
-    ]
-    offset = [
-        ((0.5 / factor - 0.5) - origin) / step
-        for factor, origin, step in zip(
-            geometry.factors[1:], geometry.origin, geometry.step, strict=True
-        )
-    ]
-    result = ndimage.affine_transform(part, scale, offset, output_shape=shape, order=1)
-    return np.asarray(result, dtype=np.float32)

@@ -5,6 +5,7 @@ Everything here lies on the model grid [slice, row, column]; `findings` brings i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,28 +21,35 @@ TOP_SHARE = 0.01  # of a slice's brain: what the slice score averages
 MIN_SLICE_CM2 = 8.0  # less brain than this has no score
 
 
+class Kind(StrEnum):
+    """What a network's answer can be measured by, in the order of `Maps.raw`."""
+
+    RESIDUAL = "residual"  # how much brighter the slice is than its restoration
+    STRUCTURE = "structure"  # 1 - structural similarity of the two (Wang et al. 2004)
+    FEATURES = "features"  # how far the two lie apart in the discriminator's features
+    MARKS = "marks"  # the network's own opinion of which voxels are foreign, 0 to 1
+
+
 @dataclass(frozen=True, kw_only=True)
 class Maps:
-    """The network's answer, each [slice, row, column] in float32.
+    """The network's answer in float32: `restoration` [n, size, size], and one map for each `Kind`.
 
-    `residual` is input minus restoration in units where brain tissue is 0.4; `feature_distance`
-    compares both as the discriminator sees them; the `_z` maps are the two, smoothed, against what
-    is usual at this place of tumour-free training brains.
+    `raw` [n, kinds, size, size] is in the kind's own units (residual: brain tissue is 0.4);
+    `deviations` is the same, smoothed, against what is usual at this place of tumour-free training
+    brains, in standard deviations.
     """
 
     restoration: NDArray[np.float32]
-    residual: NDArray[np.float32]
-    feature_distance: NDArray[np.float32]
-    residual_z: NDArray[np.float32]
-    feature_z: NDArray[np.float32]
+    raw: NDArray[np.float32]
+    deviations: NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fusion:
-    """Weights of the discriminator's part in the map and in the score; the residual's is 1."""
+    """Weights of the kinds in the anomaly map and in the slice score, in the order of `Kind`."""
 
-    map_feature_weight: float
-    score_feature_weight: float
+    map_weights: tuple[float, ...]
+    score_weights: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +64,18 @@ def score(maps: Maps, prepared: ModelInput, fusion: Fusion) -> Scores:
     """Fuses the maps, smooths them within and across slices, and scores each slice."""
     inside = morphology.eroded(prepared.brain, EDGE_MM, prepared.spacing_mm)
     spacing_mm = prepared.spacing_mm[0]
-    raised = np.maximum(maps.residual, 0) + fusion.map_feature_weight * maps.feature_distance
+    raised = weighted(maps.raw, fusion.map_weights)
     raised = ndimage.median_filter(raised, size=(1, MEDIAN_PIXELS, MEDIAN_PIXELS))
-    deviation = np.maximum(maps.residual_z, 0)
-    deviation += np.float32(fusion.score_feature_weight) * np.maximum(maps.feature_z, 0)
+    deviation = weighted(np.maximum(maps.deviations, 0), fusion.score_weights)
     return Scores(
         anomaly_map=across_slices(raised, inside, spacing_mm),
         slice_scores=top_means(across_slices(deviation, inside, spacing_mm), inside, prepared),
     )
+
+
+def weighted(maps: NDArray[np.float32], weights: Sequence[float]) -> NDArray[np.float32]:
+    """The sum of all kinds [n, kinds, size, size] by weight."""
+    return np.einsum("nkhw,k->nhw", maps, np.asarray(weights, dtype=np.float32))
 
 
 def across_slices(
@@ -102,8 +114,6 @@ def joined(parts: Sequence[Maps]) -> Maps:
     """Maps of consecutive batches as one."""
     return Maps(
         restoration=np.concatenate([part.restoration for part in parts]),
-        residual=np.concatenate([part.residual for part in parts]),
-        feature_distance=np.concatenate([part.feature_distance for part in parts]),
-        residual_z=np.concatenate([part.residual_z for part in parts]),
-        feature_z=np.concatenate([part.feature_z for part in parts]),
+        raw=np.concatenate([part.raw for part in parts]),
+        deviations=np.concatenate([part.deviations for part in parts]),
     )

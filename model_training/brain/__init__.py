@@ -1,0 +1,1 @@
+"""The network that finds the brain: its teacher's labels, its training, its file."""

@@ -1,0 +1,23 @@
+"""Which methods a recipe may name."""
+
+from collections.abc import Callable
+
+from model_training.config import Recipe
+from model_training.methods import Method
+from model_training.restoring import Restoring
+
+METHODS: dict[str, Callable[[Recipe], Method]] = {
+    "restoring": Restoring,
+}
+
+
+def build(recipe: Recipe) -> Method:
+    """A fresh method with the recipe's sizes; raises ValueError for an unknown name."""
+    try:
+        method = METHODS[recipe.method]
+    except KeyError:
+        known = ", ".join(sorted(METHODS))
+        raise ValueError(
+            f"The recipe's method {recipe.method!r} is unknown; choose one of {known}."
+        ) from None
+    return method(recipe)
