@@ -19,9 +19,19 @@ from agent.dicom import identifiers, series, volumes
 from agent.dicom.objects import heatmap, report, segmentation
 from agent.dicom.objects.context import ResultContext
 from agent.errors import UnreadableInput
-from agent.imaging.results import Findings, NotAnalysed, Reason
+from agent.imaging import pattern
+from agent.imaging.results import Findings, NotAnalysed, Reason, Region
 from agent.inference import AnomalyModel
-from storage.records import Analysis, Lesion, Outcome, Role, SeriesUid, SopUid, StudyUid
+from storage.records import (
+    Analysis,
+    Lesion,
+    Outcome,
+    Pattern,
+    Role,
+    SeriesUid,
+    SopUid,
+    StudyUid,
+)
 
 CODE_VERSION = metadata.version("neurosieve")
 
@@ -110,6 +120,7 @@ def record(
     description = model.description
     found = result if isinstance(result, Findings) else None
     refused = result if isinstance(result, NotAnalysed) else None
+    spread = pattern.spread(found.regions) if found else None
     return Analysis(
         outcome=_outcome(result),
         reason_code=refused.reason.value if refused else None,
@@ -119,6 +130,9 @@ def record(
         study_p_value=found.study_p_value if found else None,
         slice_scores=tuple(float(score) for score in found.slice_scores) if found else (),
         slice_p_values=tuple(float(p) for p in found.slice_p_values) if found else (),
+        pattern=Pattern(found.pattern.value) if found else None,
+        symmetry=spread.symmetry if spread else None,
+        near_ventricle=spread.near_ventricle if spread else None,
         model_name=description.name,
         model_version=description.version,
         model_sha256=description.sha256,
@@ -147,19 +161,37 @@ def lesions(
         return ()
     identity = identifiers.identity_of(study_uid, analysis)
     return tuple(
-        Lesion(
-            number=region.number,
-            tracking_uid=identifiers.lesion_tracking_uid(
-                appearance.namespace, identity, region.number
-            ),
-            volume_ml=region.volume_ml,
-            diameter_mm=region.diameter_mm,
-            centroid_mm=region.centroid_mm,
-            peak_score=region.peak_score,
-            mean_score=region.mean_score,
-            slice_index=region.slice_index,
+        _lesion(
+            region,
+            identifiers.lesion_tracking_uid(appearance.namespace, identity, region.number),
+            judged=analysis.pattern is not None,
         )
         for region in result.regions
+    )
+
+
+def _lesion(region: Region, tracking_uid: str, *, judged: bool) -> Lesion:
+    """`judged` is False for an analysis stored before regions were told apart."""
+    shape = region.shape
+    return Lesion(
+        number=region.number,
+        tracking_uid=tracking_uid,
+        volume_ml=region.volume_ml,
+        diameter_mm=region.diameter_mm,
+        centroid_mm=region.centroid_mm,
+        peak_score=region.peak_score,
+        mean_score=region.mean_score,
+        slice_index=region.slice_index,
+        mass_like=region.mass_like if judged else None,
+        mass_score=region.mass_score if judged else None,
+        extent_mm=shape.extent_mm if shape else None,
+        thickness_mm=shape.thickness_mm if shape else None,
+        compactness=shape.compactness if shape else None,
+        asymmetry=shape.asymmetry if shape else None,
+        contrast=shape.contrast if shape else None,
+        ventricle_mm=shape.ventricle_mm if shape else None,
+        near_ventricle=shape.near_ventricle if shape else None,
+        surface_mm=shape.surface_mm if shape else None,
     )
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from agent import readers
-from agent.imaging import render
-from agent.imaging.results import Findings, NotAnalysed
+from agent.imaging import pattern, render
+from agent.imaging.results import Findings, NotAnalysed, Pattern
 from agent.imaging.volume import Volume
 from agent.inference import AnomalyModel
 from storage.records import Outcome
@@ -54,18 +54,21 @@ def write(
 
 
 def summarise(answers: Sequence[Answer], model: AnomalyModel, *, note: str) -> dict[str, object]:
-    """The study in one JSON object. Scores and lesions are None and empty without findings."""
+    """The study in one JSON object. Without findings scores and pattern are None, lesions empty."""
     found = [answer.result for answer in answers if isinstance(answer.result, Findings)]
     refused = [answer.result for answer in answers if isinstance(answer.result, NotAnalysed)]
+    spread = pattern.spread([region for one in found for region in one.regions])
     highest = max(found, key=lambda one: one.study_score, default=None)
     description = model.description
     return {
         "outcome": _outcome(found).value,
+        "pattern": _pattern(found),
         "study_score": highest.study_score if highest else None,
         "study_p_value": highest.study_p_value if highest else None,
         "slices": sum(len(one.slice_scores) for one in found),
         "anomalous_slices": sum(int(one.slice_anomalous.sum()) for one in found),
         "lesions": [asdict(region) for one in found for region in one.regions],
+        "spread": asdict(spread) if spread else None,
         "not_analysed": [{"reason": one.reason, "sentence": one.sentence} for one in refused],
         "model": {
             "name": description.name,
@@ -83,6 +86,12 @@ def _outcome(found: Sequence[Findings]) -> Outcome:
     if not found:
         return Outcome.NOT_ANALYSED
     return Outcome.ABNORMAL if any(one.abnormal for one in found) else Outcome.NO_ABNORMALITY
+
+
+def _pattern(found: Sequence[Findings]) -> Pattern | None:
+    """The gravest one of several images, None where none was analysed."""
+    grave = (Pattern.MASS_LIKE, Pattern.WHITE_MATTER, Pattern.NONE)
+    return min((one.pattern for one in found), key=grave.index, default=None)
 
 
 def _write_slices(path: Path, answers: Sequence[Answer], source_column: str) -> None:
@@ -168,7 +177,7 @@ def _overlay(
         result.anomaly_map[index],
         result.labels[index],
         scale=scale,
-        title=f"NeuroSieve anomaly map   slice {index + 1}/{len(volume.voxels)}",
+        title=render.title(result, index),
         reading=render.reading(result, index),
         factor=render.enlargement(*image.shape),
     )

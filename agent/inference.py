@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from agent.errors import UnusableModel
 from agent.imaging.findings import Thresholds
+from agent.imaging.pattern import ALL_MASS_LIKE, PatternRule
 from agent.imaging.scoring import Fusion, Kind, Maps, joined
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class ModelDescription:
     context: int
     fusion: Fusion
     thresholds: Thresholds
+    pattern: PatternRule
     operating_point: str
     slice_reference: tuple[float, ...]
     study_reference: tuple[float, ...]
@@ -232,6 +234,7 @@ def from_toml(values: dict[str, Any]) -> ModelDescription:
     pixel, slice_, volume_ml = (
         float(limits[key]) for key in ("pixel", "slice", "minimum_volume_ml")
     )
+    rule = pattern(values["pattern"]) if "pattern" in values else ALL_MASS_LIKE
     return ModelDescription(
         name=model["name"],
         version=model["version"],
@@ -246,8 +249,9 @@ def from_toml(values: dict[str, Any]) -> ModelDescription:
             pixel=pixel,
             slice=slice_,
             minimum_volume_ml=volume_ml,
-            version=thresholds_version(pixel, slice_, volume_ml),
+            version=thresholds_version(pixel, slice_, volume_ml, rule),
         ),
+        pattern=rule,
         operating_point=limits["operating_point"],
         slice_reference=tuple(float(score) for score in values["reference"]["slice_scores"]),
         study_reference=tuple(float(score) for score in values["reference"]["study_scores"]),
@@ -264,7 +268,16 @@ def fusion(values: dict[str, Any]) -> Fusion:
     return Fusion(map_weights=map_weights, score_weights=score_weights)
 
 
-def thresholds_version(pixel: float, slice_: float, minimum_volume_ml: float) -> str:
-    """A short name for one set of threshold values."""
+def pattern(values: dict[str, Any]) -> PatternRule:
+    """The rule in the table `[pattern]`; a model without it calls every region mass-like."""
+    return PatternRule(**{field.name: float(values[field.name]) for field in fields(PatternRule)})
+
+
+def thresholds_version(
+    pixel: float, slice_: float, minimum_volume_ml: float, rule: PatternRule = ALL_MASS_LIKE
+) -> str:
+    """A short name for one set of threshold values and the rule that judges regions."""
     text = f"{pixel!r} {slice_!r} {minimum_volume_ml!r}"
+    if rule != ALL_MASS_LIKE:
+        text += f" {rule!r}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]

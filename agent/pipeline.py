@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from agent.imaging import findings, preprocess, scoring
+from agent.imaging import findings, pattern, preprocess, scoring, shape
 from agent.imaging.findings import Thresholds
+from agent.imaging.preprocess import ModelInput
 from agent.imaging.results import Findings, NotAnalysed
 from agent.imaging.scoring import Maps
 from agent.imaging.volume import Volume
@@ -25,9 +26,7 @@ def analyse(
     """
     report = progress or ignore
     described = model.description
-    prepared = preprocess.prepare(
-        volume, size=described.size, context=described.context, brain_net=model.find_brain
-    )
+    prepared = prepare(volume, model)
     report(0.2)
     if isinstance(prepared, NotAnalysed):
         return prepared
@@ -37,9 +36,17 @@ def analyse(
     return found
 
 
+def prepare(volume: Volume, model: AnomalyModel) -> ModelInput | NotAnalysed:
+    """The model's view of a volume, or the reason why there is none."""
+    described = model.description
+    return preprocess.prepare(
+        volume, size=described.size, context=described.context, brain_net=model.find_brain
+    )
+
+
 def conclude(
     volume: Volume,
-    prepared: preprocess.ModelInput,
+    prepared: ModelInput,
     maps: Maps,
     described: ModelDescription,
     thresholds: Thresholds,
@@ -50,6 +57,7 @@ def conclude(
     slice_scores = preprocess.slices_to_source(scores.slice_scores, prepared.geometry)
     slice_anomalous = slice_scores >= thresholds.slice
     labels, regions = findings.regions(anomaly_map, slice_anomalous, volume, thresholds)
+    shapes = shape.describe(labels, prepared)
     study_score = float(slice_scores.max())
     study_p = scoring.p_values(np.array([study_score]), described.study_reference)
     return Findings(
@@ -61,12 +69,12 @@ def conclude(
         study_score=study_score,
         study_p_value=float(study_p[0]),
         pixel_threshold=thresholds.pixel,
-        regions=regions,
+        regions=pattern.judged(regions, shapes, described.pattern),
     )
 
 
 def run_in_batches(
-    prepared: preprocess.ModelInput, model: AnomalyModel, report: Callable[[float], None]
+    prepared: ModelInput, model: AnomalyModel, report: Callable[[float], None]
 ) -> Maps:
     """The model's maps for all slices, with progress after each batch."""
     count = len(prepared.slices)

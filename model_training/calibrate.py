@@ -10,15 +10,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.imaging.scoring import Fusion
 from model_training import examine, metrics
 from model_training.examine import Examined, Row
 
 FILE_NAME = "calibration.json"
+QUIET_SHARE = 0.001  # of the pixels of normal brain
 MINIMUM_VOLUME_ML = 0.5  # about a 10 mm sphere: smaller regions were mostly noise
 OPERATING_POINT = (
     "slice: highest accuracy on calibration patients; pixel: highest pooled Dice on calibration "
@@ -78,18 +79,29 @@ def calibrate(
 
 
 def freeze(patients: Sequence[Examined], rows: Sequence[Row]) -> Frozen:
-    """Sign and thresholds of one way of scoring."""
+    """Sign and thresholds of one way of scoring.
+
+    Without any drawn lesion the pixel threshold lets `QUIET_SHARE` of the marked pixels pass;
+    without any abnormal slice the slice threshold is that of five per cent.
+    """
     scores, labels = pooled(patients, rows)
-    sign = 1 if metrics.auroc(scores, labels) >= 0.5 else -1
-    pixel = None
-    if rows[0].counts is not None:
-        pixel = metrics.best_dice_threshold(sum_counts(rows))
+    told = bool(labels.any() and not labels.all())
+    sign = -1 if told and metrics.auroc(scores, labels) < 0.5 else 1
+    at_5_percent = float(np.quantile((sign * scores)[~labels], 0.95))
     return Frozen(
         sign=sign,
-        slice=metrics.best_accuracy_threshold(sign * scores, labels),
-        slice_at_5_percent=float(np.quantile((sign * scores)[~labels], 0.95)),
-        pixel=pixel,
+        slice=metrics.best_accuracy_threshold(sign * scores, labels) if told else at_5_percent,
+        slice_at_5_percent=at_5_percent,
+        pixel=pixel_threshold(sum_counts(rows)) if rows[0].counts is not None else None,
     )
+
+
+def pixel_threshold(counts: NDArray[np.int64]) -> float:
+    """Of highest overlap with drawn lesions, or the one that few pixels of normal brain pass."""
+    if counts[1].any():
+        return metrics.best_dice_threshold(counts)
+    inside = np.cumsum(counts[0, 1:]) / max(int(counts[0, 1:].sum()), 1)
+    return float(np.searchsorted(inside, 1 - QUIET_SHARE) + 2) * metrics.TOP / metrics.BINS
 
 
 def pooled(
@@ -101,7 +113,7 @@ def pooled(
     return np.concatenate(scores), np.concatenate(labels)
 
 
-def sum_counts(rows: Sequence[Row]) -> np.ndarray[Any, np.dtype[np.int64]]:
+def sum_counts(rows: Sequence[Row]) -> NDArray[np.int64]:
     """The pixel counts of several subjects together."""
     return np.asarray(np.sum([row.counts for row in rows if row.counts is not None], axis=0))
 

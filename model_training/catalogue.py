@@ -2,12 +2,20 @@
 
 from collections.abc import Callable
 
+from model_training.brightness import Brightness
 from model_training.config import Recipe
+from model_training.fanogan import FAnoGan
+from model_training.ganomaly import Ganomaly
 from model_training.methods import Method
 from model_training.restoring import Restoring
+from model_training.segmenting import Segmenting
 
 METHODS: dict[str, Callable[[Recipe], Method]] = {
     "restoring": Restoring,
+    "f_anogan": FAnoGan,
+    "ganomaly": Ganomaly,
+    "segmenting": Segmenting,
+    "brightness": Brightness,
 }
 
 

@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from model_training import metrics
-from model_training.group_figures import Groups
+from model_training.group_figures import Groups, Predictions
 from model_training.metrics import Floats, Labels
 
 Features = NDArray[np.floating]  # [image, feature]
@@ -22,7 +22,7 @@ Features = NDArray[np.floating]  # [image, feature]
 FOLDS = 5
 INNER_FOLDS = 4
 PENALTY = 0.1  # sklearn's C, on standardised features
-TREES = 200
+TREES = 100
 LEAF = 2
 ENOUGH_GROUPS = 50  # with fewer, a threshold is better not chosen but left at one half
 SEED = 1
@@ -56,13 +56,10 @@ class Learnt:
         """Probability of abnormal `[image]`."""
         return np.asarray(self.model.predict_proba(features)[:, 1], dtype=np.float64)
 
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Predictions:
-    """What was said of each image by a classifier that had not seen its group."""
-
-    scores: Floats
-    called: Labels
+    def predictions(self, features: Features) -> Predictions:
+        """Scores, and what reaches the threshold."""
+        scores = self.scores(features)
+        return Predictions(scores=scores, called=scores >= self.threshold)
 
 
 def make(kind: Kind) -> Model:
@@ -94,8 +91,8 @@ def cross_fitted(kind: Kind, features: Features, abnormal: Labels, groups: Group
     scores, called = np.zeros(len(abnormal)), np.zeros(len(abnormal), dtype=np.bool_)
     for train, held in folds(abnormal, groups, FOLDS):
         learnt = learn(kind, features[train], abnormal[train], groups[train])
-        scores[held] = learnt.scores(features[held])
-        called[held] = scores[held] >= learnt.threshold
+        said = learnt.predictions(features[held])
+        scores[held], called[held] = said.scores, said.called
     return Predictions(scores=scores, called=called)
 
 

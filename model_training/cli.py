@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from model_training.audit_command import audit
+from model_training.brain.command import app as brain_app
 from model_training.prepare.command import prepare
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -60,25 +62,91 @@ def export(
 
 
 @app.command()
-def evaluate(
+def verdicts(
     run_folder: RunFolder,
     data_folder: DataFolder,
     model_folder: Annotated[Path, typer.Option("--model", help="The exported model folder.")],
 ) -> None:
-    """Open the test split once: table, figures, false alarms, other hospitals."""
+    """Learn on the training split what parts a mass from white-matter disease."""
+    from model_training import config, runs
+    from model_training import verdicts as learning
+
+    recipe = config.load(run_folder / runs.RECIPE_FILE)
+    learnt = learning.learn(data_folder, recipe, model_folder)
+    typer.echo(f"{learnt.rule}\nregion AUROC {learnt.auroc:.3f} (subject left out)")
+    for group in learnt.groups:
+        typer.echo(str(group))
+
+
+@app.command()
+def evaluate(
+    run_folder: RunFolder,
+    data_folder: DataFolder,
+    model_folder: Annotated[Path, typer.Option("--model", help="The exported model folder.")],
+    split: Annotated[
+        str, typer.Option(help="test, once; or calibration, for development.")
+    ] = "test",
+) -> None:
+    """Open the test split once: tables, figures, false alarms, other hospitals, one report."""
     from model_training import calibrate as calibration
-    from model_training import evaluate as evaluation
     from model_training import evaluation_run
 
     frozen = calibration.load(run_folder)
-    result = run_folder / evaluation.FILE_NAME
-    if result.exists():
-        typer.echo(f"{result} exists: the test split has been opened for this run.", err=True)
-        raise typer.Exit(1)
-    typer.echo(evaluation_run.evaluate(run_folder, data_folder, model_folder, frozen))
+    try:
+        report = evaluation_run.evaluate(run_folder, data_folder, model_folder, frozen, split=split)
+    except (FileExistsError, ValueError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    typer.echo(report)
+
+
+@app.command()
+def compare(
+    ours: Annotated[list[Path], typer.Option("--run", help="Evaluated runs, one for each seed.")],
+    theirs: Annotated[list[Path], typer.Option("--against", help="As many runs to compare with.")],
+    collection: Annotated[str, typer.Option(help="The collection both were evaluated on.")],
+    split: Annotated[str, typer.Option(help="test or calibration.")] = "test",
+) -> None:
+    """Differences of two models on the same patients, with intervals, over several seeds."""
+    from model_training import run_comparison
+
+    typer.echo(run_comparison.compare(ours, theirs, collection=collection, split=split))
+
+
+@app.command()
+def recalibrate(
+    model_folder: Annotated[Path, typer.Option("--model", help="The model folder to fit.")],
+    studies: Annotated[Path, typer.Option(help="A collection of tumour-free studies of a site.")],
+    site: Annotated[str, typer.Option(help="The site's name, which the new version carries.")],
+    out: Annotated[Path, typer.Option(help="The model folder to write.")],
+    false_positive_rate: Annotated[
+        float, typer.Option(help="Share of tumour-free slices that may pass the threshold.")
+    ] = 0.05,
+) -> None:
+    """Fit p-values and the slice threshold to a site by a handful of its tumour-free studies."""
+    from agent import inference
+    from model_training import collection
+    from model_training import recalibrate as recalibration
+
+    model = inference.load(model_folder, provider=inference.Provider.CPU)
+    found = recalibration.measure(model, collection.members(studies))
+    for name, sentence in found.refused:
+        typer.echo(f"not used: {name}: {sentence}", err=True)
+    try:
+        threshold = recalibration.write(
+            model_folder, out, found, name=site, false_positive_rate=false_positive_rate
+        )
+    except ValueError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    typer.echo(
+        f"{out} written from {len(found.study_scores)} studies: slice threshold {threshold:.3f}."
+    )
 
 
 app.command()(prepare)
+app.command()(audit)
+app.add_typer(brain_app, name="brain")
 
 if __name__ == "__main__":
     app()

@@ -12,9 +12,11 @@ SLICE_COLUMNS = {
     "specificity": "specificity",
     "sensitivity_at_5_percent": "sensitivity at 5 %",
     "false_positives_at_5_percent": "its real false-positive rate",
-    "auroc_small": "AUROC, tumour < 100 px",
-    "auroc_large": "AUROC, >= 100 px",
-    "auroc_height_matched": "AUROC, same height",
+}
+PART_COLUMNS = {
+    "auroc_small": "tumour < 100 px",
+    "auroc_large": "tumour >= 100 px",
+    "auroc_height_matched": "same height",
 }
 PIXEL_COLUMNS = {
     "pixel_average_precision": "pixel AP",
@@ -32,7 +34,7 @@ MARK_COLUMNS = {
     "dice_pooled": "Dice pooled",
     "dice_patient_mean": "Dice, patient mean",
 }
-DIFFERENCE_COLUMNS = SLICE_COLUMNS | PIXEL_COLUMNS
+DIFFERENCE_COLUMNS = SLICE_COLUMNS | {"auroc_small": "AUROC, < 100 px"} | PIXEL_COLUMNS
 
 
 def section(found: Cohort) -> str:
@@ -40,9 +42,11 @@ def section(found: Cohort) -> str:
     parts = [
         f"## {found.name}",
         f"{found.patients} patients, {found.slices} slices, {found.tumour_slices} of them with "
-        "lesion.",
+        f"lesion, {found.small_tumour_slices} with less than 100 pixels of it.",
         "### Slices",
         slices(found),
+        "### Slice AUROC of parts",
+        parts_of_slices(found),
         "### Pixels",
         pixels(found),
         "### Lesions and regions",
@@ -63,7 +67,9 @@ def section(found: Cohort) -> str:
 
 def slices(found: Cohort) -> str:
     """How well slices with and without tumour are parted; the majority's answer last."""
-    rows = [[line.name, *(text(line.slices[key]) for key in SLICE_COLUMNS)] for line in found.lines]
+    rows = [
+        [line.name, *(text(line.figures[key]) for key in SLICE_COLUMNS)] for line in found.lines
+    ]
     tumour = found.tumour_slices * 2 > found.slices
     name = "always 'tumour' (majority)" if tumour else "never 'tumour' (majority)"
     always = {
@@ -72,21 +78,27 @@ def slices(found: Cohort) -> str:
         "accuracy": text(found.majority_accuracy),
         "sensitivity": number(float(tumour)),
         "specificity": number(float(not tumour)),
-        "auroc_height_matched": ".500",
     }
     rows.append([name, *(always.get(key, "") for key in SLICE_COLUMNS)])
     return table(["scored by", *SLICE_COLUMNS.values()], rows)
 
 
+def parts_of_slices(found: Cohort) -> str:
+    """AUROC of small and of large sections, and between slices of the same height."""
+    rows = [[line.name, *(text(line.figures[key]) for key in PART_COLUMNS)] for line in found.lines]
+    rows.append(["one answer for all (majority)", *[".500"] * len(PART_COLUMNS)])
+    return table(["scored by", *PART_COLUMNS.values()], rows)
+
+
 def with_map(found: Cohort) -> list[Line]:
     """The ways of scoring that draw a map."""
-    return [line for line in found.lines if line.pixels]
+    return [line for line in found.lines if line.sizes]
 
 
 def pixels(found: Cohort) -> str:
     """How well maps cover the lesion."""
     rows = [
-        [line.name, *(text(line.pixels[key]) for key in PIXEL_COLUMNS)] for line in with_map(found)
+        [line.name, *(text(line.figures[key]) for key in PIXEL_COLUMNS)] for line in with_map(found)
     ]
     rows.append(["nothing marked (majority)", "", ".000", ".000", ".000", ".000"])
     return table(["map of", *PIXEL_COLUMNS.values()], rows)

@@ -98,10 +98,7 @@ def read(member: Member) -> Subject:
     Raises FileNotFoundError without an image, ValueError for a mask of another shape,
     UnreadableInput for damaged files.
     """
-    image = _first(member.folder, _IMAGES)
-    if image is None:
-        raise FileNotFoundError(f"{member.folder} holds no image ({' or '.join(_IMAGES)}).")
-    volume = readers.read_nifti(image)
+    volume = readers.read_nifti(image_file(member))
     mask = _first(member.folder, _LESIONS)
     lesion = (
         np.zeros(volume.voxels.shape, dtype=np.bool_)
@@ -117,6 +114,14 @@ def read(member: Member) -> Subject:
         abnormal=member.abnormal,
         group=member.group,
     )
+
+
+def image_file(member: Member) -> Path:
+    """Where a subject's image lies; raises FileNotFoundError without one."""
+    image = _first(member.folder, _IMAGES)
+    if image is None:
+        raise FileNotFoundError(f"{member.folder} holds no image ({' or '.join(_IMAGES)}).")
+    return image
 
 
 def _prepared(folder: Path) -> tuple[Member, ...]:

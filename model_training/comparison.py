@@ -1,17 +1,30 @@
 """Two models, or two ways of scoring, on the same patients: paired differences."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from model_training import pixel_figures, resampling, slice_figures
 from model_training.metrics import Floats
-from model_training.resampling import Figure, Interval, Weights
+from model_training.resampling import Interval
 from model_training.scoresheets import Scoresheet
 
 SLICES = ("auroc", "average_precision", "accuracy", "sensitivity_at_5_percent", "auroc_small")
 PIXELS = ("pixel_average_precision", "dice_pooled", "dice_patient_mean")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """One figure of one sheet: of all patients, and of each draw of patients."""
+
+    value: float
+    draws: Floats
+
+    @property
+    def interval(self) -> Interval:
+        """The value with its interval."""
+        return resampling.around(self.value, self.draws)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,44 +41,45 @@ class Difference:
     difference: Interval
 
 
-def compare(ours: Sequence[Scoresheet], theirs: Sequence[Scoresheet]) -> list[Difference]:
-    """Differences, ours less theirs; one sheet a seed, all of the same patients."""
-    check(ours, theirs)
-    figures: dict[str, Callable[[Scoresheet], Figure]] = {
-        name: slice_figures.FIGURES[name] for name in SLICES
-    }
-    if all(sheet.pixel_threshold is not None for sheet in (*ours, *theirs)):
-        figures |= {name: pixel_figures.FIGURES[name] for name in PIXELS}
-    return differences(ours, theirs, figures)
-
-
-def differences(
-    ours: Sequence[Scoresheet],
-    theirs: Sequence[Scoresheet],
-    figures: Mapping[str, Callable[[Scoresheet], Figure]],
-) -> list[Difference]:
-    """One difference a figure, from the same draws of patients."""
-    patients = len(ours[0].patients)
-    once, drawn = resampling.everyone(patients), resampling.draw(patients)
-    found = []
-    for name, make in figures.items():
-        first, second = ([make(sheet) for sheet in side] for side in (ours, theirs))
-        value = mean_over_seeds(first, once) - mean_over_seeds(second, once)
-        spread = mean_over_seeds(first, drawn) - mean_over_seeds(second, drawn)
-        found.append(
-            Difference(
-                figure=name,
-                ours=tuple(float(figure(once)[0]) for figure in first),
-                theirs=tuple(float(figure(once)[0]) for figure in second),
-                difference=resampling.around(float(value[0]), spread),
-            )
-        )
+def figures(sheet: Scoresheet) -> dict[str, Drawn]:
+    """Every figure of a sheet; those of pixels only where it draws a map."""
+    makers = dict(slice_figures.FIGURES)
+    if sheet.pixel_threshold is not None:
+        makers |= pixel_figures.FIGURES
+    once = resampling.everyone(len(sheet.patients))
+    draws = resampling.draw(len(sheet.patients))
+    found = {}
+    for name, make in makers.items():
+        figure = make(sheet)
+        found[name] = Drawn(value=float(figure(once)[0]), draws=figure(draws))
     return found
 
 
-def mean_over_seeds(figures: Sequence[Figure], weights: Weights) -> Floats:
-    """The mean of several models' figures in each draw."""
-    return np.asarray(np.mean([figure(weights) for figure in figures], axis=0))
+def compare(ours: Sequence[Scoresheet], theirs: Sequence[Scoresheet]) -> list[Difference]:
+    """Differences, ours less theirs; one sheet a seed, all of the same patients."""
+    check(ours, theirs)
+    return differences([figures(one) for one in ours], [figures(one) for one in theirs])
+
+
+def differences(
+    ours: Sequence[Mapping[str, Drawn]], theirs: Sequence[Mapping[str, Drawn]]
+) -> list[Difference]:
+    """Of every figure that all have; the draws must be of the same patients."""
+    return [
+        Difference(
+            figure=name,
+            ours=tuple(one[name].value for one in ours),
+            theirs=tuple(one[name].value for one in theirs),
+            difference=resampling.around(
+                float(np.mean([one[name].value for one in ours]))
+                - float(np.mean([one[name].value for one in theirs])),
+                np.mean([one[name].draws for one in ours], axis=0)
+                - np.mean([one[name].draws for one in theirs], axis=0),
+            ),
+        )
+        for name in (*SLICES, *PIXELS)
+        if all(name in one for one in (*ours, *theirs))
+    ]
 
 
 def check(ours: Sequence[Scoresheet], theirs: Sequence[Scoresheet]) -> None:

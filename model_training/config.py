@@ -12,7 +12,9 @@ class Recipe:
     """One model that can be trained. Steps are optimiser steps of one batch each.
 
     The first collection has tumours, the others none; `only_subjects` are beginnings of names;
-    `most_patients` above 0 takes only so many of the first collection's training patients.
+    `most_patients` above 0 takes only so many of the first collection's training patients. The
+    fields from `inner_size` on are of `compression`'s methods: the size they reduce a slice to, the
+    numbers they press it into, and for f-AnoGAN the share of steps before the encoder learns.
     """
 
     name: str
@@ -45,6 +47,13 @@ class Recipe:
     marking_weight: float = 0.5
     instance_noise: float = 0.02
     average_decay: float = 0.995
+    inner_size: int = 64
+    latent: int = 128
+    critic_steps: int = 5
+    painting_share: float = 0.6
+    penalty_weight: float = 10.0
+    latent_weight: float = 1.0
+    encoder_rate: float = 1e-3
     checkpoint_every: int = 100
     threads: int = 2
     seed: int = 1

@@ -133,9 +133,7 @@ def with_blob_noise(image: Tensor, brain: Tensor, chance: Generator) -> tuple[Te
     return image + lump.inside * grain * strength, middle(lump.inside)
 
 
-def with_coarse_noise(
-    image: Tensor, chance: Generator, deviation: float
-) -> tuple[Tensor, Tensor]:
+def with_coarse_noise(image: Tensor, chance: Generator, deviation: float) -> tuple[Tensor, Tensor]:
     """Coarse Gaussian noise over the whole slice (Kascenas et al. 2022); nothing is foreign."""
     strength = deviation * (0.4 + 0.9 * uniform(image, chance))
     return image + strength * smooth_noise(image, chance, 16), torch.zeros_like(image[:, :1])
@@ -200,7 +198,7 @@ def neighbourhood(image: Tensor) -> Tensor:
 
 
 def smooth_noise(image: Tensor, chance: Generator, cells: int) -> Tensor:
-    """Unit normal noise on a coarse grid, enlarged to the image; alike in all slices of a sample."""
+    """Unit normal noise on a coarse grid, enlarged; alike in all slices of a sample."""
     coarse = torch.randn(len(image), 1, cells, cells, generator=chance)
     return functional.interpolate(coarse, size=image.shape[-2:], mode="bilinear")
 

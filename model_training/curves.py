@@ -37,7 +37,8 @@ def precision_recall(sheet: Scoresheet) -> Band:
     """Precision over recall."""
 
     def precisions(hits: Floats, misses: Floats) -> Floats:
-        place = np.searchsorted(hits / max(hits[-1], 1), GRID - 1e-9)
+        # At recall 0 the precision of the first hit.
+        place = np.searchsorted(hits / max(hits[-1], 1), np.maximum(GRID - 1e-9, 1e-9))
         place = np.minimum(place, len(hits) - 1)
         return np.asarray(hits[place] / np.maximum(hits[place] + misses[place], 1))
 

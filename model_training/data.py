@@ -1,4 +1,10 @@
-"""Reads the training volumes once and keeps what the networks need: model-grid slices."""
+"""Reads the training volumes once and keeps what the networks need: model-grid slices.
+
+Of tumour patients only slices far from the tumour are taken. Subjects without a tumour, who may
+have white-matter lesions, give all their slices: their lesions are cut out of the brain mask, so
+that nothing is learnt there. Without them hardly any slice would show the middle of the brain,
+where most tumours grow.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from agent.imaging import preprocess
+from agent.imaging import grids, preprocess
 from agent.imaging.brain import BrainNet
+from agent.imaging.preprocess import ModelInput
 from agent.imaging.results import NotAnalysed
 from model_training import collection
 from model_training.collection import Member, Split, Subject
@@ -18,12 +25,14 @@ from model_training.config import Recipe
 
 CLEAN_MARGIN = 2  # slices between a training slice and the nearest tumour
 MIN_BRAIN_SHARE = 0.12  # of the crop: smaller brain sections teach nothing
+LESION_MARGIN = 4  # model pixels around a white-matter lesion that are cut out with it
+MOST_LESION_SHARE = 0.15  # of a slice's brain: a slice with more is left out
 
 
 @dataclass(frozen=True, kw_only=True)
 class SliceSet:
-    """Lesion-free slices [n, context, size, size] (float16) with brain masks [n, size, size] and
-    relative heights [n] of the middle ones."""
+    """Slices [n, context, size, size] (float16), relative heights [n] of the middle ones, and masks
+    [n, size, size] of brain that is free of lesions."""
 
     images: NDArray[np.float16]
     brain: NDArray[np.bool_]
@@ -86,7 +95,7 @@ def read_slices(path: Path) -> SliceSet:
 
 
 def clean_slices(members: Sequence[Member], recipe: Recipe, brain_net: BrainNet) -> SliceSet:
-    """Slices at least `CLEAN_MARGIN` away from any lesion, with enough brain in them."""
+    """All slices that show what is normal."""
     images, brains, heights = [], [], []
     digest = hashlib.sha256()
     for member in members:
@@ -96,9 +105,11 @@ def clean_slices(members: Sequence[Member], recipe: Recipe, brain_net: BrainNet)
         )
         if isinstance(prepared, NotAnalysed):
             raise ValueError(f"{member.folder} cannot be trained on: {prepared.sentence}")
-        keep = clean_indices(subject, prepared)
+        has_tumour = member.folder.parent.name == recipe.collections[0]
+        brain, keep = clean_far(subject, prepared) if has_tumour else cut_out(subject, prepared)
+        keep &= brain.mean(axis=(1, 2)) > MIN_BRAIN_SHARE
         images.append(prepared.slices[keep].astype(np.float16))
-        brains.append(prepared.brain[keep])
+        brains.append(brain[keep])
         heights.append(prepared.positions[keep])
         digest.update(member.name.encode() + np.ascontiguousarray(images[-1]).tobytes())
     return SliceSet(
@@ -110,14 +121,30 @@ def clean_slices(members: Sequence[Member], recipe: Recipe, brain_net: BrainNet)
     )
 
 
-def clean_indices(subject: Subject, prepared: preprocess.ModelInput) -> NDArray[np.int64]:
-    """Model slices without lesion within the margin and with enough brain; none of an abnormal
-    subject whose lesion nobody drew."""
+def clean_far(
+    subject: Subject, prepared: ModelInput
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The brain, and which slices are far from any tumour; none of an abnormal subject whose
+    tumour nobody drew."""
     if subject.abnormal and not subject.lesion.any():
-        return np.zeros(0, dtype=np.int64)
+        return prepared.brain, np.zeros(len(prepared.brain), dtype=np.bool_)
+    touched = working_lesion(subject, prepared).any(axis=(1, 2))
+    return prepared.brain, ~ndimage.maximum_filter1d(touched, 2 * CLEAN_MARGIN + 1)
+
+
+def cut_out(subject: Subject, prepared: ModelInput) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The brain less its lesions and a margin, and the slices where enough is left."""
+    lesion = grids.sampled(working_lesion(subject, prepared), prepared.geometry.square) > 0.1
+    wide = np.stack([ndimage.binary_dilation(part, iterations=LESION_MARGIN) for part in lesion])
+    brain = prepared.brain & ~wide
+    share = (lesion & prepared.brain).sum(axis=(1, 2)) / np.maximum(
+        prepared.brain.sum(axis=(1, 2)), 1
+    )
+    return brain, share <= MOST_LESION_SHARE
+
+
+def working_lesion(subject: Subject, prepared: ModelInput) -> NDArray[np.float32]:
+    """The lesion's share of each voxel on the working grid."""
     geometry = prepared.geometry
     turned = preprocess.turned(subject.lesion.astype(np.float32), geometry.axes, geometry.flips)
-    lesion = preprocess.reduced(turned, geometry.factors).any(axis=(1, 2))
-    near = ndimage.maximum_filter1d(lesion, 2 * CLEAN_MARGIN + 1)
-    brain_share = prepared.brain.mean(axis=(1, 2))
-    return np.flatnonzero(~near & (brain_share > MIN_BRAIN_SHARE))
+    return preprocess.reduced(turned, geometry.factors)

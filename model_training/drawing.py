@@ -55,10 +55,11 @@ def montages(
     folder: Path, group: Group, cases: Sequence[Case], *, outlines: bool
 ) -> dict[str, str]:
     """Best, median and worst patients, and the worst slices."""
+    kinds = worst.patients([one.dice for one in model_marks(group)])
     typical = [
-        [largest_section(group, place, f"{kind} {number}") for number, place in enumerate(part, 1)]
-        for kind, part in worst.patients([one.dice for one in model_marks(group)]).items()
-        if part
+        largest_section(group, place, f"{kind} {number}")
+        for kind, part in kinds.items()
+        for number, place in enumerate(part, 1)
     ]
     failures = [
         [
@@ -68,7 +69,7 @@ def montages(
         ]
         for kind in Failure
     ]
-    montage.montage(typical, folder / "montage.png", outlines=outlines)
+    montage.montage([typical], folder / "montage.png", outlines=outlines)
     montage.montage([part for part in failures if part], folder / "failures.png", outlines=outlines)
     note = EXPERT_NOTE if outlines else NO_EXPERT_NOTE
     return {

@@ -7,24 +7,23 @@ import numpy as np
 
 from model_training import (
     comparison,
-    detections,
+    detection_rates,
     froc,
-    pixel_figures,
     reliability,
     resampling,
     slice_figures,
     studies,
 )
 from model_training.calibrate import Frozen
-from model_training.comparison import Difference
-from model_training.detections import Marks, SizeBin
+from model_training.comparison import Difference, Drawn
+from model_training.detection_rates import SizeBin
+from model_training.detections import Marks
 from model_training.examine import MODEL
 from model_training.froc import Curve
 from model_training.metrics import Floats, Labels
 from model_training.readings import Reading, sheet
 from model_training.reliability import Meaning
 from model_training.resampling import Interval
-from model_training.scoresheets import Scoresheet
 from model_training.studies import Alarms
 
 FILE_NAME = "evaluation.json"
@@ -34,12 +33,11 @@ Readings = Mapping[str, Sequence[Reading]]  # by way of scoring, in the order of
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One way of scoring: figures by name; `map_marks`, `region_marks` and what follows are empty
-    where it draws no map."""
+    """One way of scoring; `figures` are those of slices and, where it draws a map, of pixels. The
+    marks and what follows are empty where it draws none."""
 
     name: str
-    slices: dict[str, Interval]
-    pixels: dict[str, Interval]
+    figures: dict[str, Interval]
     map_marks: dict[str, Interval]
     region_marks: dict[str, Interval]
     sizes: tuple[SizeBin, ...]
@@ -56,6 +54,7 @@ class Cohort:
     patients: int
     slices: int
     tumour_slices: int
+    small_tumour_slices: int
     majority_accuracy: Interval
     lines: tuple[Line, ...]
     meanings: tuple[Meaning, ...]
@@ -63,7 +62,8 @@ class Cohort:
 
 def cohort(name: str, readings: Readings, frozen: Mapping[str, Frozen]) -> Cohort:
     """The figures of one group of patients with tumours or other lesions."""
-    sheets = {row: sheet(row, frozen[row], list(part)) for row, part in readings.items()}
+    sheets = {row: sheet(row, frozen[row], part) for row, part in readings.items()}
+    drawn = {row: comparison.figures(one) for row, one in sheets.items()}
     labels = [one.labels for one in sheets[MODEL].patients]
     together = np.concatenate(labels)
     return Cohort(
@@ -71,8 +71,9 @@ def cohort(name: str, readings: Readings, frozen: Mapping[str, Frozen]) -> Cohor
         patients=len(labels),
         slices=len(together),
         tumour_slices=int(together.sum()),
+        small_tumour_slices=int(sum(small.sum() for small in slice_figures.small(sheets[MODEL]))),
         majority_accuracy=majority(labels),
-        lines=tuple(line(sheets[row], part, sheets[MODEL]) for row, part in readings.items()),
+        lines=tuple(line(row, part, drawn[row], drawn[MODEL]) for row, part in readings.items()),
         meanings=tuple(reliability.meanings(np.concatenate(p_values(readings)), together)),
     )
 
@@ -85,33 +86,22 @@ def majority(labels: Sequence[Labels]) -> Interval:
     return resampling.interval(resampling.ratio(more, slices), len(labels))
 
 
-def line(scored: Scoresheet, readings: Sequence[Reading], model: Scoresheet) -> Line:
-    """All figures of one way of scoring."""
-    patients = len(scored.patients)
-    pixels: dict[str, Interval] = {}
-    if scored.pixel_threshold is not None:
-        pixels = {
-            name: resampling.interval(make(scored), patients)
-            for name, make in pixel_figures.FIGURES.items()
-        }
+def line(
+    name: str, readings: Sequence[Reading], drawn: Mapping[str, Drawn], model: Mapping[str, Drawn]
+) -> Line:
+    """All figures of one way of scoring, and the model's less them."""
     found = [one.study for one in readings if one.study is not None]
     sweeps = [one.sweep for one in readings if one.sweep is not None]
     region_marks = marks(readings, of_map=False)
     return Line(
-        name=scored.name,
-        slices={
-            name: resampling.interval(make(scored), patients)
-            for name, make in slice_figures.FIGURES.items()
-        },
-        pixels=pixels,
+        name=name,
+        figures={figure: one.interval for figure, one in drawn.items()},
         map_marks=summary(marks(readings, of_map=True)),
         region_marks=summary(region_marks),
-        sizes=tuple(detections.by_size(region_marks)) if region_marks else (),
-        froc=froc.curve(scored.name, sweeps) if sweeps else None,
+        sizes=tuple(detection_rates.by_size(region_marks)) if region_marks else (),
+        froc=froc.curve(name, sweeps) if sweeps else None,
         studies=studies.alarms(studies.EVERYONE, found) if found else None,
-        model_less_this=()
-        if scored.name == MODEL
-        else tuple(comparison.compare([model], [scored])),
+        model_less_this=() if name == MODEL else tuple(comparison.differences([model], [drawn])),
     )
 
 
@@ -123,7 +113,7 @@ def marks(readings: Sequence[Reading], *, of_map: bool) -> list[Marks]:
 
 def summary(found: Sequence[Marks]) -> dict[str, Interval]:
     """Detections by lesion, nothing of nothing."""
-    return detections.summary(found) if found else {}
+    return detection_rates.summary(found) if found else {}
 
 
 def p_values(readings: Readings) -> list[Floats]:

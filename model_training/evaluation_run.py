@@ -4,14 +4,13 @@ The test split is opened once a run. The calibration split may be evaluated agai
 something is being built: it goes to a folder of its own and touches no test patient.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent import inference
 from agent.inference import ModelDescription, OnnxModel
 from model_training import (
-    collection,
     config,
     drawing,
     groups,
@@ -26,10 +25,9 @@ from model_training import (
 from model_training import evaluate as evaluation
 from model_training.calibrate import Calibration
 from model_training.collection import Split
-from model_training.config import Recipe
 from model_training.drawing import FIGURES
 from model_training.examine import MODEL
-from model_training.groups import Group
+from model_training.groups import Group, Opened
 from model_training.report import Evaluation, Provenance
 from model_training.scoresheets import Scoresheet
 
@@ -41,14 +39,6 @@ class Places:
 
     report: Path
     inspection: Path
-
-
-@dataclass(frozen=True, kw_only=True)
-class Opened:
-    """Everybody that is evaluated: patients first, then other hospitals, then the tumour-free."""
-
-    cohorts: tuple[Group, ...]
-    tumour_free: Group | None
 
 
 def evaluate(
@@ -64,18 +54,17 @@ def evaluate(
     places = places_for(run_folder, model_folder, of)
     recipe = config.load(run_folder / runs.RECIPE_FILE)
     model = inference.load(model_folder, provider=inference.Provider.CPU)
-    opened = open_groups(data_folder, recipe, model, frozen, of)
-    sheets = {
-        name: readings.sheet(name, frozen.rows[name], part)
-        for name, part in opened.cohorts[0].readings.items()
-    }
+    opened = groups.open_all(data_folder, recipe, model, frozen, of)
     command = (
         f"neurosieve-train evaluate --run {run_folder.name} --data {data_folder.name} "
         f"--model {model_folder.name}{'' if of == Split.TEST else f' --split {of}'}"
     )
-    found = measure(opened, frozen, sheets, provenance(command, model, frozen, of, opened))
-    scoresheets.save(places.inspection / scoresheets.FILE_NAME, list(sheets.values()))
-    figures = draw(found, opened.cohorts[0], sheets, run_folder / trainer.LOSS_FILE, places)
+    sheets = {name: sheets_of(group, frozen) for name, group in opened.cohorts.items()}
+    for name, kept in sheets.items():
+        scoresheets.save(scoresheets.path_of(places.inspection, name), list(kept.values()))
+    main = sheets[recipe.collections[0]]
+    found = measure(opened, frozen, main, provenance(command, model, frozen, of, opened))
+    figures = draw(found, opened.patients, main, run_folder / trainer.LOSS_FILE, places)
     return publish(found, figures, places, run_folder, of)
 
 
@@ -95,32 +84,18 @@ def places_for(run_folder: Path, model_folder: Path, of: Split) -> Places:
     return Places(report=model_folder, inspection=inspection)
 
 
-def open_groups(
-    data_folder: Path, recipe: Recipe, model: OnnxModel, frozen: Calibration, of: Split
-) -> Opened:
-    """Other hospitals belong to the test; the tumour-free are those that calibrate."""
-
-    def opened(name: str, collections: Sequence[str], split: Split) -> Group:
-        members = [
-            member
-            for one in collections
-            for member in collection.of_split(collection.members(data_folder / one), split)
-        ]
-        return groups.open_group(name, members, model=model, recipe=recipe, frozen=frozen)
-
-    main, *without = recipe.collections
-    cohorts = [opened(f"{main} {of}", [main], of)]
-    if of == Split.TEST:
-        cohorts += [opened(f"{name} (cross-site)", [name], of) for name in recipe.cross_site]
-    healthy = opened("tumour-free", without, Split.CALIBRATION) if without else None
-    return Opened(cohorts=tuple(cohorts), tumour_free=healthy)
+def sheets_of(group: Group, frozen: Calibration) -> dict[str, Scoresheet]:
+    """Every way of scoring over one group."""
+    return {
+        name: readings.sheet(name, frozen.rows[name], part) for name, part in group.readings.items()
+    }
 
 
 def measure(
     opened: Opened, frozen: Calibration, sheets: Mapping[str, Scoresheet], of: Provenance
 ) -> Evaluation:
     """Every figure."""
-    main, healthy = opened.cohorts[0], opened.tumour_free
+    main, healthy = opened.patients, opened.tumour_free
     coverage = [
         tumour_free.patient_coverage(
             main.name, main.readings, calibrating=of.split == Split.CALIBRATION
@@ -131,7 +106,8 @@ def measure(
     return Evaluation(
         provenance=of,
         cohorts=tuple(
-            evaluation.cohort(one.name, one.readings, frozen.rows) for one in opened.cohorts
+            evaluation.cohort(one.name, one.readings, frozen.rows)
+            for one in opened.cohorts.values()
         ),
         tumour_free={} if healthy is None else tumour_free.marked(healthy.readings),
         coverage=tuple(coverage),
@@ -144,7 +120,6 @@ def provenance(
 ) -> Provenance:
     """What was evaluated, and by what."""
     described: ModelDescription = model.description
-    healthy = [] if opened.tumour_free is None else [opened.tumour_free]
     return Provenance(
         command=command,
         split=of,
@@ -154,7 +129,7 @@ def provenance(
         runtime=model.runtime,
         code_version=described.code_version,
         training_data_sha256=described.training_data_sha256,
-        evaluated_data_sha256=groups.digest([*opened.cohorts, *healthy]),
+        evaluated_data_sha256=groups.digest(opened.everyone),
         operating_point=described.operating_point,
         minimum_volume_ml=frozen.minimum_volume_ml,
         thresholds=frozen.rows,

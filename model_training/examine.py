@@ -63,11 +63,18 @@ def examine(
                 subject=subject,
                 prepared=prepared,
                 maps=answer(prepared),
-                labels=np.asarray(subject.lesion.any(axis=(1, 2))),
+                labels=slice_labels(subject),
                 evaluated=share > MIN_HEAD_SHARE,
             )
         )
     return found
+
+
+def slice_labels(subject: Subject) -> NDArray[np.bool_]:
+    """Which source slices are abnormal; all of a subject that is known to be, where nobody drew
+    the lesion (a single picture of a set that is only sorted into folders)."""
+    touched = np.asarray(subject.lesion.any(axis=(1, 2)))
+    return np.ones_like(touched) if subject.abnormal and not touched.any() else touched
 
 
 def rows(examined: Examined, fusion: Fusion) -> dict[str, Row]:

@@ -54,9 +54,11 @@ def learn(graph: ShippedGraph, slices: SliceSet) -> tuple[Fusion, dict[str, floa
         ("score", exercise.deviations, slice_auroc),
     ):
         sizes = usual_sizes(maps, exercise.brain)
-        weights, reached = best(lambda weights, figure=figure, sizes=sizes: figure(  # type: ignore[misc]
-            exercise, weights * sizes
-        ))
+        weights, reached = best(
+            lambda weights, figure=figure, sizes=sizes: figure(  # type: ignore[misc]
+                exercise, weights * sizes
+            )
+        )
         for number, kind in enumerate(Kind):
             figures[f"{use}_{kind}"] = figure(exercise, np.eye(len(Kind))[number] * sizes)
         figures[f"{use}_fused"] = reached
@@ -126,7 +128,8 @@ def usual_sizes(maps: NDArray[np.float32], brain: NDArray[np.bool_]) -> Floats:
     untouched = maps[len(maps) // 2 :]
     inside = brain[len(maps) // 2 :]
     sizes = np.array([untouched[:, kind][inside].std() for kind in range(len(Kind))])
-    return np.divide(1.0, sizes, out=np.zeros(len(Kind)), where=sizes > 1e-6)
+    inverse = np.divide(1.0, sizes, out=np.zeros(len(Kind)), where=sizes > 1e-6)
+    return np.asarray(inverse, dtype=np.float64)
 
 
 def pixel_precision(exercise: Exercise, weights: Floats) -> float:

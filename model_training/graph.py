@@ -1,6 +1,7 @@
 """The one graph that is shipped: what a method learnt, and what is normal at each place."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from agent.imaging.scoring import Kind, Maps
 from model_training import losses
 from model_training.data import SliceSet
 from model_training.methods import Parts, middle
-from model_training.networks import feature_distance
+from model_training.networks import Critic, feature_distance
 
 HEIGHTS = 6  # relative heights at which normal maps are kept; between them they are interpolated
 SPREAD_PIXELS = 3.0  # smoothing of the normal maps: a place borrows from its surroundings
@@ -53,7 +54,7 @@ class ShippedGraph(nn.Module):
             Kind.STRUCTURE: losses.dissimilarity_map(restoration, image).clamp(min=0.0),
             Kind.FEATURES: zero
             if self.critic is None
-            else feature_distance(self.critic, image, restoration),
+            else feature_distance(cast(Critic, self.critic), image, restoration),
             Kind.MARKS: zero if self.marker is None else torch.sigmoid(self.marker(slices)),
         }
         # Nothing is looked for where there is nothing to see.
@@ -84,9 +85,7 @@ def assemble(parts: Parts, slices: SliceSet) -> ShippedGraph:
     )
     smoothed = run(ShippedGraph(parts, plain).eval(), slices.images, slices.positions).deviations
     heights = height_weights(torch.from_numpy(slices.positions)).numpy()
-    normals = [
-        learn_normal(smoothed[:, kind], slices.brain, heights) for kind in range(len(Kind))
-    ]
+    normals = [learn_normal(smoothed[:, kind], slices.brain, heights) for kind in range(len(Kind))]
     normal = Normal(
         mean=np.stack([one.mean for one in normals]),
         deviation=np.stack([one.deviation for one in normals]),
@@ -125,9 +124,7 @@ def maps(graph: ShippedGraph, prepared: ModelInput) -> Maps:
     return run(graph, prepared.slices, prepared.positions)
 
 
-def run(
-    graph: ShippedGraph, slices: NDArray[np.floating], positions: NDArray[np.float32]
-) -> Maps:
+def run(graph: ShippedGraph, slices: NDArray[np.floating], positions: NDArray[np.float32]) -> Maps:
     """What the torch graph answers for slices [n, context, size, size] and heights [n]."""
     parts = []
     for start in range(0, len(slices), BATCH):

@@ -1,5 +1,6 @@
-"""Accuracy, balanced accuracy and AUROC of single images, with intervals from drawing groups anew."""
+"""Accuracy, balanced accuracy and AUROC of single images, with intervals over their groups."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,25 +13,41 @@ from model_training.resampling import Figure, Interval, Weights, divided
 Groups = NDArray[np.str_]
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Predictions:
+    """What was said of each image: how abnormal, and whether it is called abnormal."""
+
+    scores: Floats
+    called: Labels
+
+
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """How well decisions and scores part two classes, over so many groups."""
+    """How well decisions and scores part two classes."""
 
     accuracy: Interval
     balanced_accuracy: Interval
     auroc: Interval
 
 
-def measure(scores: Floats, called: Labels, abnormal: Labels, groups: Groups) -> Figures:
-    """Figures of all images; `called` are those decided to be abnormal."""
+def measure(said: Sequence[Predictions], abnormal: Labels, groups: Groups) -> Figures:
+    """Figures of all images; the mean of several predictions of the same images."""
     names, places = np.unique(groups, return_inverse=True)
-    count = len(names)
-    parts = {
-        "accuracy": share(called == abnormal, places),
-        "balanced_accuracy": balanced(called == abnormal, abnormal, places),
-        "auroc": ranking(scores, abnormal, places),
-    }
-    return Figures(**{name: resampling.interval(part, count) for name, part in parts.items()})
+    rights = [one.called == abnormal for one in said]
+
+    def interval(parts: Sequence[Figure]) -> Interval:
+        return resampling.interval(mean(parts), len(names))
+
+    return Figures(
+        accuracy=interval([share(right, places) for right in rights]),
+        balanced_accuracy=interval([balanced(right, abnormal, places) for right in rights]),
+        auroc=interval([ranking(one.scores, abnormal, places) for one in said]),
+    )
+
+
+def mean(parts: Sequence[Figure]) -> Figure:
+    """The mean of several figures of the same draw."""
+    return lambda weights: np.asarray(np.mean([part(weights) for part in parts], axis=0))
 
 
 def majority(abnormal: Labels) -> float:
@@ -40,20 +57,21 @@ def majority(abnormal: Labels) -> float:
 
 def share(right: Labels, places: NDArray[np.intp]) -> Figure:
     """Share of images that are right; `places` gives the group of each."""
-    return resampling.ratio(
-        np.bincount(places, weights=right), np.bincount(places).astype(np.float64)
-    )
+    return resampling.ratio(sums(right, places), sums(np.ones(len(right)), places))
+
+
+def sums(values: NDArray[np.generic], places: NDArray[np.intp]) -> Floats:
+    """The sum of the values of each group."""
+    return np.bincount(places, weights=values).astype(np.float64)
 
 
 def balanced(right: Labels, abnormal: Labels, places: NDArray[np.intp]) -> Figure:
     """Mean of the shares of both classes."""
-    count = int(places.max()) + 1
-    of_class = []
-    for members in (abnormal, ~abnormal):
-        hits = np.bincount(places[members], weights=right[members], minlength=count)
-        size = np.bincount(places[members], minlength=count).astype(np.float64)
-        of_class.append(resampling.ratio(hits, size))
-    return lambda weights: (of_class[0](weights) + of_class[1](weights)) / 2
+    first, second = (
+        resampling.ratio(sums(right & members, places), sums(members, places))
+        for members in (abnormal, ~abnormal)
+    )
+    return lambda weights: (first(weights) + second(weights)) / 2
 
 
 def ranking(scores: Floats, abnormal: Labels, places: NDArray[np.intp]) -> Figure:

@@ -66,7 +66,7 @@ def read(folder: Path, *, size: int = SIZE) -> ImageSet:
 
 def middle(voxels: Images) -> Image:
     """The middle slice of a volume."""
-    return voxels[len(voxels) // 2]
+    return np.asarray(voxels[len(voxels) // 2])
 
 
 def fitted(image: Image, size: int) -> Image:

@@ -1,5 +1,7 @@
 """The restoring generator and the patch discriminator."""
 
+from typing import Protocol
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -101,11 +103,18 @@ class Discriminator(nn.Module):
         return self.verdict(self.features(image))
 
 
-def feature_distance(discriminator: nn.Module, first: Tensor, second: Tensor) -> Tensor:
+class Critic(Protocol):
+    """Anything whose features tell two slices apart."""
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Levels [b, c, h', w'] of an image [b, 1, h, w]."""
+
+
+def feature_distance(critic: Critic, first: Tensor, second: Tensor) -> Tensor:
     """Mean over levels of the distance between channel-normalised features, at full size."""
     size = first.shape[-2:]
     total = torch.zeros_like(first)
-    pairs = list(zip(discriminator.features(first), discriminator.features(second), strict=True))
+    pairs = list(zip(critic.features(first), critic.features(second), strict=True))
     for one, other in pairs:
         one = one / (one.square().sum(1, keepdim=True) + 1e-6).sqrt()
         other = other / (other.square().sum(1, keepdim=True) + 1e-6).sqrt()

@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.imaging import preprocess
-from agent.imaging.results import Findings
+from agent.imaging.results import Findings, Pattern
 from model_training import detections, froc, scoresheets, studies
 from model_training.calibrate import Frozen
-from model_training.detections import Marks
+from model_training.detections import Marks, Piece
 from model_training.examine import MODEL, Examined, Row
 from model_training.froc import Sweep
-from model_training.metrics import Floats
+from model_training.metrics import Floats, Labels
 from model_training.scoresheets import PatientScores, Scoresheet
 from model_training.studies import Study
 
@@ -23,7 +23,8 @@ class Reading:
     """One subject under one way of scoring.
 
     `map_marks` are of the map above the pixel threshold, `region_marks` and `study` of the final
-    regions; they and `sweep` are None where a way of scoring draws no map. `p_values` (evaluated
+    regions; they and `sweep` are None where a way of scoring draws no map, the marks and the sweep
+    also in subjects without a tumour. `p_values` (evaluated
     slices) only the model has.
     """
 
@@ -40,9 +41,17 @@ def read(
     rows: Mapping[str, Row],
     frozen: Mapping[str, Frozen],
     found: Findings,
+    *,
     minimum_volume_ml: float,
+    lesion_wise: bool,
 ) -> dict[str, Reading]:
-    """One subject under every way of scoring; `found` is the model's whole calculation."""
+    """One subject under every way of scoring; `found` is the model's whole calculation.
+
+    `lesion_wise`: also count marks and sweep thresholds, which only patients need.
+    """
+    volume = one.subject.volume
+    least_voxels = minimum_volume_ml / volume.voxel_ml
+    pieces = detections.pieces(one.subject.lesion, volume.voxel_ml) if lesion_wise else []
     readings = {}
     for name, thresholds in frozen.items():
         row, own = rows[name], found if name == MODEL else None
@@ -51,18 +60,22 @@ def read(
             p_values=None if own is None else own.slice_p_values[one.evaluated],
         )
         if row.anomaly_map is not None and thresholds.pixel is not None:
-            reading = with_map(reading, one, row.anomaly_map, thresholds.pixel, minimum_volume_ml)
-            regions: NDArray[np.integer]
-            if own is not None:
-                regions = own.labels
-            else:
-                regions = detections.kept_regions(
-                    row.anomaly_map,
-                    thresholds.sign * row.slice_scores >= thresholds.slice,
-                    threshold=thresholds.pixel,
-                    least_voxels=minimum_volume_ml / one.subject.volume.voxel_ml,
+            regions = regions_of(row.anomaly_map, row, thresholds, own, least_voxels)
+            reading = replace(reading, study=study(one, regions, own))
+            if lesion_wise:
+                above = row.anomaly_map > thresholds.pixel
+                reading = replace(
+                    reading,
+                    map_marks=marks(one, above, pieces),
+                    region_marks=marks(one, regions > 0, pieces),
+                    sweep=froc.sweep(
+                        row.anomaly_map,
+                        one.subject.lesion,
+                        pieces,
+                        threshold=thresholds.pixel,
+                        least_voxels=least_voxels,
+                    ),
                 )
-            reading = with_regions(reading, one, regions, own)
         readings[name] = reading
     return readings
 
@@ -83,56 +96,48 @@ def slice_reading(one: Examined, row: Row, thresholds: Frozen) -> PatientScores:
     )
 
 
-def with_map(
-    reading: Reading,
-    one: Examined,
+def regions_of(
     anomaly_map: NDArray[np.float32],
-    pixel_threshold: float,
-    minimum_volume_ml: float,
-) -> Reading:
-    """Adds what the map above thresholds marks."""
-    lesion, voxel_ml = one.subject.lesion, one.subject.volume.voxel_ml
-    return replace(
-        reading,
-        map_marks=detections.count(
-            anomaly_map > pixel_threshold, lesion, evaluated=one.evaluated, voxel_ml=voxel_ml
-        ),
-        sweep=froc.sweep(
-            anomaly_map,
-            lesion,
-            threshold=pixel_threshold,
-            voxel_ml=voxel_ml,
-            minimum_volume_ml=minimum_volume_ml,
-        ),
+    row: Row,
+    thresholds: Frozen,
+    found: Findings | None,
+    least_voxels: float,
+) -> NDArray[np.integer]:
+    """The numbered regions of the shipped calculation, or a baseline's by the same rule."""
+    if found is not None:
+        return found.labels
+    if thresholds.pixel is None:
+        raise ValueError("Regions need a pixel threshold.")
+    return detections.kept_regions(
+        anomaly_map,
+        thresholds.sign * row.slice_scores >= thresholds.slice,
+        threshold=thresholds.pixel,
+        least_voxels=least_voxels,
     )
 
 
-def with_regions(
-    reading: Reading, one: Examined, regions: NDArray[np.integer], found: Findings | None
-) -> Reading:
-    """Adds what the final regions mark, and the study's verdict."""
-    lesion, volume = one.subject.lesion, one.subject.volume
-    return replace(
-        reading,
-        region_marks=detections.count(
-            regions > 0, lesion, evaluated=one.evaluated, voxel_ml=volume.voxel_ml
-        ),
-        study=studies.study(
-            one.subject.name,
-            regions,
-            lesion,
-            evaluated=one.evaluated,
-            spacing_mm=volume.spacing_mm,
-            mass_like=mass_like(found),
-            score=None if found is None else found.study_score,
-        ),
+def marks(one: Examined, marked: Labels, pieces: Sequence[Piece]) -> Marks:
+    """Counts a mask against the expert's."""
+    return detections.count(
+        marked,
+        one.subject.lesion,
+        pieces,
+        evaluated=one.evaluated,
+        voxel_ml=one.subject.volume.voxel_ml,
     )
 
 
-def mass_like(found: Findings | None) -> bool | None:
-    """Whether the verdict is a mass, where the calculation tells patterns apart."""
-    pattern = getattr(found, "pattern", None)
-    return None if pattern is None else bool(pattern.name == "MASS_LIKE")
+def study(one: Examined, regions: NDArray[np.integer], found: Findings | None) -> Study:
+    """The verdict on the study; pattern and score only from the shipped calculation."""
+    return studies.study(
+        one.subject.name,
+        regions,
+        one.subject.lesion,
+        evaluated=one.evaluated,
+        spacing_mm=one.subject.volume.spacing_mm,
+        mass_like=None if found is None else found.pattern is Pattern.MASS_LIKE,
+        score=None if found is None else found.study_score,
+    )
 
 
 def sheet(name: str, thresholds: Frozen, readings: Sequence[Reading]) -> Scoresheet:

@@ -18,7 +18,8 @@ from model_training.worst import Case
 FILE_NAME = "report.md"
 HOW_TO_READ = f"""\
 - Brackets: 95 % interval from drawing patients anew, {DRAWS} times; for shares of patients ("13 of
-  16") the exact binomial interval. Slices: those with head in over 20 % of the frame.
+  16") the exact binomial interval. [.000, .000] says no more than that all drawn patients agree.
+  Slices: those with head in over 20 % of the frame.
 - "Sensitivity at 5 %": threshold at the 95th percentile of tumour-free calibration slices, with the
   false-positive rate it really had. "Same height": AUROC between slices of the same tenth of the
   brain's height, which takes the help of position away. "< 100 px": slices with less than 100
@@ -27,8 +28,8 @@ HOW_TO_READ = f"""\
   Pixels are those of whole volumes; tumour outside the brain mask counts as missed.
 - "Map": pixels above the pixel threshold. "Regions": the final mask (holes filled, of the least
   volume, touching a slice above the slice threshold); baselines by the same rule. "Hit", "found": a
-  tenth of the volume is marked. A region is false where it touches no lesion. "Detections per
-  tumour-free slice" are connected pieces within a slice.
+  tenth of the volume is marked. A region is false where less than a tenth of it lies on lesions.
+  "Detections per tumour-free slice" are connected pieces within a slice.
 - FROC: pieces of the map of the least volume, over a sweep of the pixel threshold. Millilitres
   follow the geometry of the files."""
 
@@ -93,7 +94,7 @@ def heading(of: Provenance) -> str:
         ["training data, sha256", f"`{of.training_data_sha256}`"],
         ["evaluated data, sha256", f"`{of.evaluated_data_sha256}`"],
     ]
-    lines += ["Research use only.", "", table(["", ""], rows)]
+    lines += ["Research use only.", "", table(["what", ""], rows)]
     return "\n".join(lines)
 
 
@@ -128,14 +129,25 @@ def worst_slices(found: Sequence[Case]) -> str:
             number(one.score, 2),
             number(one.margin, 2),
             str(one.tumour_pixels),
+            "" if one.slices_to_tumour is None else str(one.slices_to_tumour),
             number(one.height, 2),
         ]
         for place, one in enumerate(found, start=1)
     ]
-    head = ["", "", "patient", "slice", "score", "score / threshold", "tumour px", "height"]
+    head = [
+        "place",
+        "",
+        "patient",
+        "slice",
+        "score",
+        "score / threshold",
+        "tumour, px",
+        "slices to the tumour",
+        "height",
+    ]
     return (
         "## The worst slices\n\nThe lowest scores of slices with tumour and the highest without, "
-        "three of one patient at most; above 1 the slice is called anomalous.\n\n"
+        "three of one patient at most; from 1 on the slice is called anomalous.\n\n"
         + table(head, rows)
     )
 

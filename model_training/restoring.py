@@ -8,7 +8,6 @@ import copy
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from model_training import losses
 from model_training.config import Recipe
@@ -19,15 +18,15 @@ from model_training.networks import Discriminator, Generator
 class Restoring:
     """Generator with two answers (the restored slice, and what was damaged) and discriminator."""
 
-    columns = (
+    columns: tuple[str, ...] = (
+        "hinge",
+        "real_logit",
+        "fake_logit",
         "reconstruction",
         "dissimilarity",
         "marking",
         "adversarial",
         "matching",
-        "hinge",
-        "real_logit",
-        "fake_logit",
         "gradient",
     )
 
@@ -46,7 +45,7 @@ class Restoring:
         )
         self.networks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.generator, self.discriminator = generator, discriminator
-        self.optimisers = {
+        self.optimisers: dict[str, torch.optim.Optimizer] = {
             "generator": torch.optim.Adam(
                 generator.parameters(), lr=recipe.generator_rate, betas=(0.9, 0.99)
             ),
@@ -112,13 +111,11 @@ class Restoring:
             start=torch.zeros(()),
         )
         self.optimisers["generator"].zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         gradient = nn.utils.clip_grad_norm_(self.generator.parameters(), 1.0)
         self.optimisers["generator"].step()
         self.follow(step)
-        return {name: value.item() for name, value in terms.items()} | {
-            "gradient": gradient.item()
-        }
+        return {name: value.item() for name, value in terms.items()} | {"gradient": gradient.item()}
 
     def opinion(self, batch: Batch, restored: Tensor) -> dict[str, Tensor]:
         """What the discriminator says of the restoration, without learning from it."""

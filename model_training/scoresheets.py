@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from model_training.metrics import Floats, Labels, pixel_counts
 
-FILE_NAME = "scoresheets.npz"
+FOLDER = "scoresheets"
 HEADER = "header"
 
 
@@ -87,6 +87,11 @@ def slice_dice(marked: Labels, lesion: Labels) -> Floats:
 
 
 ARRAYS = tuple(field.name for field in fields(PatientScores) if field.name != "name")
+
+
+def path_of(inspection: Path, collection: str) -> Path:
+    """Where the sheets of a collection lie below the folder of an evaluation."""
+    return inspection / FOLDER / f"{collection}.npz"
 
 
 def save(path: Path, sheets: Sequence[Scoresheet]) -> None:

@@ -81,9 +81,7 @@ def thumbnails(images: Images) -> NDArray[np.float64]:
     _, rows, columns = images.shape
     summed = np.add.reduceat(images.astype(np.float64), starts(rows), axis=1)
     summed = np.add.reduceat(summed, starts(columns), axis=2)
-    pixels = np.outer(
-        np.diff(starts(rows), append=rows), np.diff(starts(columns), append=columns)
-    )
+    pixels = np.outer(np.diff(starts(rows), append=rows), np.diff(starts(columns), append=columns))
     return np.asarray((summed / pixels).reshape(len(images), -1))
 
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model_training import classifiers, group_figures, shortcut_features
+from model_training import classifiers, group_figures, shortcut_features, tables
 from model_training.classifiers import FOLDS, Kind
 from model_training.group_figures import Figures
 from model_training.image_set import ImageSet
 from model_training.metrics import Labels
-from model_training.resampling import Interval
 from model_training.shortcut_features import Shortcut
 
 CONFOUNDED_AUROC = 0.7
@@ -58,9 +57,7 @@ def audit(images: ImageSet, *, done: Callable[[Shortcut], None] = lambda _: None
     for shortcut, features in shortcut_features.of(images).items():
         for kind in Kind:
             said = classifiers.cross_fitted(kind, features, images.abnormal, images.groups)
-            figures = group_figures.measure(
-                said.scores, said.called, images.abnormal, images.groups
-            )
+            figures = group_figures.measure([said], images.abnormal, images.groups)
             rows.append(Row(shortcut=shortcut, classifier=kind, figures=figures))
         done(shortcut)
     everyone = np.ones(len(images.abnormal), dtype=np.bool_)
@@ -77,9 +74,8 @@ def audit_split(images: ImageSet, *, train: Labels, test: Labels) -> Audit:
             learnt = classifiers.learn(
                 kind, features[train], images.abnormal[train], images.groups[train]
             )
-            scores = learnt.scores(features[test])
             figures = group_figures.measure(
-                scores, scores >= learnt.threshold, images.abnormal[test], images.groups[test]
+                [learnt.predictions(features[test])], images.abnormal[test], images.groups[test]
             )
             rows.append(Row(shortcut=shortcut, classifier=kind, figures=figures))
     return summary(rows, images, test, "learnt from the training groups, measured on the others")
@@ -101,7 +97,7 @@ def summary(rows: list[Row], images: ImageSet, measured: Labels, protocol: str) 
 def sentence(found: Audit) -> str:
     """Whether the set is confounded, in words."""
     strongest = found.strongest
-    reached = f"{strongest.shortcut} alone reaches AUROC {shown(strongest.figures.auroc)}"
+    reached = f"{strongest.shortcut} alone reaches AUROC {tables.text(strongest.figures.auroc)}"
     if found.confounded:
         return (
             f"This set is confounded: {reached}. A classifier may be right here without having "
@@ -110,24 +106,14 @@ def sentence(found: Audit) -> str:
     return f"No shortcut parts the classes well: at most, {reached}."
 
 
-def shown(figure: Interval) -> str:
-    """A figure with its interval."""
-    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
+def lines(found: Audit) -> list[tuple[str, ...]]:
+    """The table under `COLUMNS` for people, what guessing reaches first."""
+    guess = ("always the larger class", "", tables.number(found.majority), ".500", ".500")
+    return [guess, *(cells(row) for row in found.rows)]
 
 
-def table(found: Audit) -> list[dict[str, object]]:
-    """The rows for people, with the majority rate first."""
-    first = {"shortcut": "always the larger class", "accuracy": f"{found.majority:.3f}"}
-    return [
-        {**first, "classifier": "", "balanced_accuracy": "0.500", "auroc": "0.500"},
-        *(
-            {
-                "shortcut": row.shortcut.value,
-                "classifier": row.classifier.value,
-                "accuracy": shown(row.figures.accuracy),
-                "balanced_accuracy": shown(row.figures.balanced_accuracy),
-                "auroc": shown(row.figures.auroc),
-            }
-            for row in found.rows
-        ),
-    ]
+def cells(row: Row) -> tuple[str, ...]:
+    """One line of the table."""
+    figures = row.figures
+    intervals = (figures.accuracy, figures.balanced_accuracy, figures.auroc)
+    return (row.shortcut.value, row.classifier.value, *map(tables.text, intervals))

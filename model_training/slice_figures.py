@@ -20,8 +20,12 @@ def auroc(sheet: Scoresheet) -> Figure:
 
 def auroc_small(sheet: Scoresheet) -> Figure:
     """The same, of slices with less than 100 pixels of tumour."""
-    small = [patient.labels & (patient.areas < SMALL_PIXELS) for patient in sheet.patients]
-    return ranked(sheet, [small])
+    return ranked(sheet, [small(sheet)])
+
+
+def small(sheet: Scoresheet) -> list[Labels]:
+    """Which slices of each patient have a little tumour."""
+    return [patient.labels & (patient.areas < SMALL_PIXELS) for patient in sheet.patients]
 
 
 def auroc_large(sheet: Scoresheet) -> Figure:

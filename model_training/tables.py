@@ -18,13 +18,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([lines[0], ruler, *lines[1:]])
 
 
-def text(figure: Interval | None) -> str:
+def text(figure: Interval | None, digits: int = 3) -> str:
     """`.962 [.936, .985]`, nothing where there is no figure."""
     if figure is None or math.isnan(figure.value):
         return ""
-    if math.isnan(figure.low):
-        return number(figure.value)
-    return f"{number(figure.value)} [{number(figure.low)}, {number(figure.high)}]"
+    value, low, high = (number(one, digits) for one in (figure.value, figure.low, figure.high))
+    return f"{value} [{low}, {high}]" if low else value
 
 
 def number(value: float, digits: int = 3) -> str:

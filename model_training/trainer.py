@@ -89,9 +89,7 @@ def finished(run: Run, recipe: Recipe) -> bool:
     )
 
 
-def draw(
-    image: torch.Tensor, brain: torch.Tensor, recipe: Recipe, chance: Chance
-) -> Batch:
+def draw(image: torch.Tensor, brain: torch.Tensor, recipe: Recipe, chance: Chance) -> Batch:
     """A batch, varied and damaged."""
     clean, brain = corruption.augment(image, brain, chance)
     damaged, foreign = corruption.corrupt(clean, brain, chance, recipe.corruption)

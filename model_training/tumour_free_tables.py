@@ -61,10 +61,10 @@ def row(name: str, one: Alarms) -> list[str]:
         count(one.mass_like, one.studies),
         text(one.slices_marked),
         text(one.slices_marked_elsewhere),
-        text(one.regions),
-        text(one.regions_elsewhere),
-        text(one.marked_ml),
-        text(one.marked_elsewhere_ml),
+        text(one.regions, 2),
+        text(one.regions_elsewhere, 2),
+        text(one.marked_ml, 1),
+        text(one.marked_elsewhere_ml, 1),
     ]
 
 

@@ -6,11 +6,12 @@ from enum import StrEnum
 
 import numpy as np
 
-from model_training.scoresheets import Scoresheet
+from model_training.scoresheets import PatientScores, Scoresheet
 
 SLICES_A_KIND = 10
 SLICES_A_PATIENT = 3  # of one kind, or one patient fills the page
 PATIENTS_A_KIND = 2
+NAN = float("nan")
 
 
 class Failure(StrEnum):
@@ -22,7 +23,11 @@ class Failure(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One slice of one patient. `margin` is the score over the threshold: below 1 is silence."""
+    """One slice of one patient.
+
+    `margin` is the score over the threshold: below 1 is silence. `slices_to_tumour` counts slices
+    to the nearest one with tumour, 0 in it: false alarms beside a tumour often are none.
+    """
 
     failure: Failure
     patient: int
@@ -31,6 +36,7 @@ class Case:
     score: float
     margin: float
     tumour_pixels: int
+    slices_to_tumour: int | None
     height: float
 
 
@@ -43,8 +49,9 @@ def slices(sheet: Scoresheet) -> list[Case]:
             name=one.name,
             slice=int(index),
             score=float(score),
-            margin=float(score / sheet.slice_threshold),
+            margin=float(score / sheet.slice_threshold) if sheet.slice_threshold > 0 else NAN,
             tumour_pixels=int(area),
+            slices_to_tumour=distance(int(index), one),
             height=float(height),
         )
         for number, one in enumerate(sheet.patients)
@@ -55,6 +62,12 @@ def slices(sheet: Scoresheet) -> list[Case]:
     missed = sorted((one for one in cases if one.tumour_pixels), key=lambda one: one.score)
     alarms = sorted((one for one in cases if not one.tumour_pixels), key=lambda one: -one.score)
     return few_each(missed) + few_each(alarms)
+
+
+def distance(index: int, patient: PatientScores) -> int | None:
+    """Slices to the nearest evaluated slice with tumour, None where there is none."""
+    with_tumour = patient.slices[patient.labels]
+    return int(np.abs(with_tumour - index).min()) if len(with_tumour) else None
 
 
 def few_each(ranked: Iterable[Case]) -> list[Case]:

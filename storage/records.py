@@ -47,6 +47,14 @@ class Outcome(StrEnum):
     NOT_ANALYSED = "NOT_ANALYSED"
 
 
+class Pattern(StrEnum):
+    """What the findings of a study look like together; never a diagnosis."""
+
+    NONE = "NONE"  # no lesion
+    MASS_LIKE = "MASS_LIKE"  # at least one lesion looks like a mass
+    WHITE_MATTER = "WHITE_MATTER"  # lesions, none of which does
+
+
 class Role(StrEnum):
     """What a result object is for."""
 
@@ -130,7 +138,9 @@ class Analysis:
     """What a model said about one revision of a study, and everything needed to say it again.
 
     Scores, p-values and thresholds are None where the study was not analysed; `reason_code` and
-    `reason` are None where it was.
+    `reason` are None where it was. `symmetry` is the share of the lesions' volume that another
+    lesion mirrors in the other half of the brain, `near_ventricle` the share within 10 mm of a
+    ventricle; both and `pattern` are None where nothing was measured, as in earlier versions.
     """
 
     outcome: Outcome
@@ -141,6 +151,9 @@ class Analysis:
     study_p_value: float | None
     slice_scores: tuple[float, ...]
     slice_p_values: tuple[float, ...]
+    pattern: Pattern | None
+    symmetry: float | None
+    near_ventricle: float | None
     model_name: str
     model_version: str
     model_sha256: str
@@ -153,7 +166,11 @@ class Analysis:
 
 @dataclass(frozen=True, kw_only=True)
 class Lesion:
-    """One connected finding. Lengths in mm, positions in LPS mm, `number` from 1 by volume."""
+    """One connected finding. Lengths in mm, positions in LPS mm, `number` from 1 by volume.
+
+    `mass_score` runs from 0 (white-matter disease) to 1 (mass). What follows it describes the
+    shape as `agent.imaging.results.Shape` does; None where it was not measured.
+    """
 
     number: int
     tracking_uid: str
@@ -163,6 +180,16 @@ class Lesion:
     peak_score: float
     mean_score: float
     slice_index: int
+    mass_like: bool | None
+    mass_score: float | None
+    extent_mm: float | None
+    thickness_mm: float | None
+    compactness: float | None
+    asymmetry: float | None
+    contrast: float | None
+    ventricle_mm: float | None
+    near_ventricle: float | None
+    surface_mm: float | None
 
 
 @dataclass(frozen=True, kw_only=True)

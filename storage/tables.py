@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from storage.columns import Numbers, UtcTime, Words, one_of
-from storage.records import DeliveryState, Outcome, Priority, Role, StudyState
+from storage.records import DeliveryState, Outcome, Pattern, Priority, Role, StudyState
 
 
 def _revision_columns() -> tuple[Column[Any], Column[Any]]:
@@ -122,6 +122,9 @@ analysis = Table(
     Column("study_p_value", Double),
     Column("slice_scores", Numbers, nullable=False),
     Column("slice_p_values", Numbers, nullable=False),
+    Column("pattern", one_of(Pattern)),
+    Column("symmetry", Double),
+    Column("near_ventricle", Double),
     Column("model_name", Text, nullable=False),
     Column("model_version", Text, nullable=False),
     Column("model_sha256", Text, nullable=False),
@@ -145,6 +148,16 @@ lesion = Table(
     Column("peak_score", Double, nullable=False),
     Column("mean_score", Double, nullable=False),
     Column("slice_index", Integer, nullable=False),
+    Column("mass_like", Boolean),
+    Column("mass_score", Double),
+    Column("extent_mm", Double),
+    Column("thickness_mm", Double),
+    Column("compactness", Double),
+    Column("asymmetry", Double),
+    Column("contrast", Double),
+    Column("ventricle_mm", Double),
+    Column("near_ventricle", Double),
+    Column("surface_mm", Double),
     ForeignKeyConstraint(
         ["study_uid", "revision"], ["analysis.study_uid", "analysis.revision"], ondelete="CASCADE"
     ),

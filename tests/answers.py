@@ -1,11 +1,13 @@
 """What a good model says about the phantom, and the records made of it."""
 
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.imaging.results import Findings, Region
+from agent.imaging import pattern
+from agent.imaging.results import Findings, Region, Shape
 from agent.imaging.volume import Volume
 from mr_headers import uid
 from phantom import LESION_CENTRE_MM, LESION_RADIUS_MM
@@ -14,8 +16,33 @@ from storage import records
 CREATED_AT = datetime(2026, 3, 4, 5, 6, 7, 250000, tzinfo=UTC)
 
 
-def findings(of: Volume, *, abnormal: bool = True) -> Findings:
-    """What a good model says about the phantom: the lesion, and a smaller false one behind it."""
+MASS = Shape(
+    extent_mm=30.0,
+    thickness_mm=28.0,
+    compactness=0.9,
+    asymmetry=1.0,
+    contrast=0.6,
+    ventricle_mm=12.0,
+    near_ventricle=0.0,
+    surface_mm=4.5,
+)
+WHITE_MATTER = Shape(
+    extent_mm=15.0,
+    thickness_mm=8.0,
+    compactness=0.3,
+    asymmetry=0.125,
+    contrast=0.0625,
+    ventricle_mm=1.5,
+    near_ventricle=0.75,
+    surface_mm=25.0,
+)
+
+
+def findings(of: Volume, *, abnormal: bool = True, mass_like: bool = True) -> Findings:
+    """What a good model says about the phantom: the lesion, and a smaller false one behind it.
+
+    The larger one looks like a mass unless it is not `mass_like`, the smaller one never does.
+    """
     shape = of.voxels.shape
     grid = np.stack([*np.indices(shape, dtype=np.float64), np.ones(shape)])
     place = np.moveaxis(np.tensordot(of.affine[:3], grid, axes=1), 0, -1)
@@ -29,7 +56,10 @@ def findings(of: Volume, *, abnormal: bool = True) -> Findings:
             distance = np.linalg.norm(place - centre, axis=-1)
             anomaly = np.maximum(anomaly, np.clip(1.6 - distance / radius, 0, None)).astype("f4")
             labels[distance <= radius] = number
-    regions = tuple(region(of, anomaly, labels, number) for number in range(1, labels.max() + 1))
+    regions = tuple(
+        region(of, anomaly, labels, number, mass_like=mass_like and number == 1)
+        for number in range(1, labels.max() + 1)
+    )
     scores = anomaly.max(axis=(1, 2)).astype(np.float64)
     return Findings(
         anomaly_map=anomaly,
@@ -45,7 +75,12 @@ def findings(of: Volume, *, abnormal: bool = True) -> Findings:
 
 
 def region(
-    of: Volume, anomaly: NDArray[np.float32], labels: NDArray[np.uint16], number: int
+    of: Volume,
+    anomaly: NDArray[np.float32],
+    labels: NDArray[np.uint16],
+    number: int,
+    *,
+    mass_like: bool = True,
 ) -> Region:
     mask = labels == number
     widest = int(mask.sum(axis=(1, 2)).argmax())
@@ -59,6 +94,9 @@ def region(
         peak_score=float(anomaly[mask].max()),
         mean_score=float(anomaly[mask].mean()),
         slice_index=widest,
+        shape=MASS if mass_like else WHITE_MATTER,
+        mass_score=0.9 if mass_like else 0.1,
+        mass_like=mass_like,
     )
 
 
@@ -69,6 +107,7 @@ def analysis(answer: Findings | None, *, series_uid: str | None = None) -> recor
         abnormal = records.Outcome.ABNORMAL
         outcome = abnormal if answer.abnormal else records.Outcome.NO_ABNORMALITY
     missing = answer is None
+    spread = None if answer is None else pattern.spread(answer.regions)
     return records.Analysis(
         outcome=outcome,
         reason_code="NO_SUITABLE_SERIES" if missing else None,
@@ -78,6 +117,9 @@ def analysis(answer: Findings | None, *, series_uid: str | None = None) -> recor
         study_p_value=None if answer is None else answer.study_p_value,
         slice_scores=() if answer is None else tuple(map(float, answer.slice_scores)),
         slice_p_values=() if answer is None else tuple(map(float, answer.slice_p_values)),
+        pattern=None if answer is None else records.Pattern(answer.pattern.value),
+        symmetry=None if spread is None else spread.symmetry,
+        near_ventricle=None if spread is None else spread.near_ventricle,
         model_name="restorer",
         model_version="1.0.0",
         model_sha256="a" * 64,
@@ -91,16 +133,22 @@ def analysis(answer: Findings | None, *, series_uid: str | None = None) -> recor
 
 def lesions(answer: Findings) -> tuple[records.Lesion, ...]:
     """The stored record of the regions of an answer."""
-    return tuple(
-        records.Lesion(
-            number=region.number,
-            tracking_uid=uid("lesion", region.number),
-            volume_ml=region.volume_ml,
-            diameter_mm=region.diameter_mm,
-            centroid_mm=region.centroid_mm,
-            peak_score=region.peak_score,
-            mean_score=region.mean_score,
-            slice_index=region.slice_index,
-        )
-        for region in answer.regions
+    return tuple(map(lesion, answer.regions))
+
+
+def lesion(region: Region) -> records.Lesion:
+    """The stored record of one region; nothing is known of a shape that was not measured."""
+    unknown: dict[str, float | None] = dict.fromkeys((field.name for field in fields(Shape)), None)
+    return records.Lesion(
+        number=region.number,
+        tracking_uid=uid("lesion", region.number),
+        volume_ml=region.volume_ml,
+        diameter_mm=region.diameter_mm,
+        centroid_mm=region.centroid_mm,
+        peak_score=region.peak_score,
+        mean_score=region.mean_score,
+        slice_index=region.slice_index,
+        mass_like=region.mass_like,
+        mass_score=region.mass_score,
+        **(asdict(region.shape) if region.shape else unknown),
     )

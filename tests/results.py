@@ -26,10 +26,12 @@ class Analysed:
     volume: Volume
 
 
-def analysed(datasets: Sequence[Dataset], *, abnormal: bool = True) -> Analysed:
+def analysed(
+    datasets: Sequence[Dataset], *, abnormal: bool = True, mass_like: bool = True
+) -> Analysed:
     """A series of the phantom builders, analysed."""
     volume = builders.volume(datasets)
-    answer = builders.findings(volume, abnormal=abnormal)
+    answer = builders.findings(volume, abnormal=abnormal, mass_like=mass_like)
     return Analysed(context=_context(datasets, answer), findings=answer, volume=volume)
 
 

@@ -52,21 +52,29 @@ def analyse(
     _print(results, out)
 
 
+_PATTERNS = {
+    "NONE": "",
+    "MASS_LIKE": ", mass-like anomaly",
+    "WHITE_MATTER": ", white-matter changes, no mass-like region",
+}
+
+
 def _print(results: "list[Findings | NotAnalysed]", out: Path) -> None:
-    from agent.imaging.results import Findings, NotAnalysed
+    from agent.imaging.results import Findings, NotAnalysed, Pattern
 
     found = [result for result in results if isinstance(result, Findings)]
     refused = [result for result in results if isinstance(result, NotAnalysed)]
     for result in found if len(found) == 1 else []:
         verdict = "ABNORMAL" if result.abnormal else "no abnormality detected by the model"
         say(
-            f"{verdict}: study score {result.study_score:.3g}, p = {result.study_p_value:.2g}, "
-            f"{len(result.regions)} lesion(s), {int(result.slice_anomalous.sum())} of "
-            f"{len(result.slice_scores)} slices anomalous."
+            f"{verdict}{_PATTERNS[result.pattern.value]}: study score {result.study_score:.3g}, "
+            f"p = {result.study_p_value:.2g}, {len(result.regions)} lesion(s), "
+            f"{int(result.slice_anomalous.sum())} of {len(result.slice_scores)} slices anomalous."
         )
     if len(found) > 1:
         abnormal = sum(result.abnormal for result in found)
-        say(f"{abnormal} of {len(found)} images abnormal.")
+        mass_like = sum(result.pattern is Pattern.MASS_LIKE for result in found)
+        say(f"{abnormal} of {len(found)} images abnormal, {mass_like} with a mass-like region.")
     say(f"Written to {out}. RESEARCH USE ONLY.")
     for one in refused[:5]:
         say(f"Not analysed ({one.reason}): {one.sentence}", on=problems)

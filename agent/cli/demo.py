@@ -46,14 +46,16 @@ def _print(outcome: "Outcome", out: Path) -> None:
                 "lesion": one.number,
                 "volume_ml": one.volume_ml,
                 "diameter_mm": one.diameter_mm,
+                "mass_like": one.mass_like,
                 "peak_score": one.peak_score,
                 "slice": one.slice_index + 1,
             }
             for one in outcome.lesions
         ],
-        columns=("lesion", "volume_ml", "diameter_mm", "peak_score", "slice"),
-        title=f"{analysis.outcome}: study score {analysis.study_score:.3g}, "
-        f"p = {analysis.study_p_value:.2g} ({analysis.model_name} {analysis.model_version})",
+        columns=("lesion", "volume_ml", "diameter_mm", "mass_like", "peak_score", "slice"),
+        title=f"{analysis.outcome}, pattern {analysis.pattern}: "
+        f"study score {analysis.study_score:.3g}, p = {analysis.study_p_value:.2g} "
+        f"({analysis.model_name} {analysis.model_version})",
         as_json=False,
     )
     show(

@@ -87,7 +87,7 @@ def show_study(
 
 _PARTS = {
     "series": ("description", "modality", "instance_count", "chosen", "reason"),
-    "lesions": ("number", "volume_ml", "diameter_mm", "peak_score", "mean_score", "slice_index"),
+    "lesions": ("number", "volume_ml", "diameter_mm", "mass_like", "mass_score", "slice_index"),
     "objects": ("role", "sop_uid", "size_bytes", "sha256"),
     "deliveries": ("destination", "sop_uid", "state", "attempts", "status", "error"),
 }
@@ -147,6 +147,7 @@ def _row(study: "Study", analysis: "Analysis | None") -> dict[str, object]:
         "images": study.instance_count,
         "received": study.first_received_at.isoformat(timespec="seconds"),
         "outcome": analysis.outcome.value if analysis else None,
+        "pattern": analysis.pattern if analysis else None,
         "score": analysis.study_score if analysis else None,
         "error": study.error or (analysis.reason if analysis else None),
     }

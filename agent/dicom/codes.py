@@ -51,6 +51,28 @@ SUCCEEDED_WITHOUT_FINDINGS: Final = Code(
 SUCCEEDED_WITH_FINDINGS: Final = Code("111242", "DCM", "All algorithms succeeded; with findings")
 NONE_SUCCEEDED: Final = Code("111245", "DCM", "No algorithms succeeded; without findings")
 
+# Not SCT 4147007 "Mass" nor a code for white-matter disease: both would name a disease, and the
+# model only says what its marks look like.
+PATTERN: Final = Code("PATTERN", PRIVATE_SCHEME, "Pattern of the marked regions")
+KIND_OF_REGION: Final = Code("REGIONKIND", PRIVATE_SCHEME, "What the marked region looks like")
+MASS_LIKE: Final = Code("MASSLIKE", PRIVATE_SCHEME, "Mass-like")
+WHITE_MATTER: Final = Code(
+    "WHITEMATTER", PRIVATE_SCHEME, "White-matter changes, no mass-like region"
+)
+WHITE_MATTER_LIKE: Final = Code("WHITEMATTERLIKE", PRIVATE_SCHEME, "Like white-matter changes")
+NO_REGION: Final = Code("NOREGION", PRIVATE_SCHEME, "No marked region")
+
+MASS_SCORE: Final = Code("MASSSCORE", PRIVATE_SCHEME, "Mass score, 0 white-matter-like to 1 mass")
+THICKNESS: Final = Code("THICKNESS", PRIVATE_SCHEME, "Diameter of the largest ball inside")
+EXTENT: Final = Code("EXTENT", PRIVATE_SCHEME, "Extent across slices")
+COMPACTNESS: Final = Code("COMPACTNESS", PRIVATE_SCHEME, "Volume over that of a ball as wide")
+ASYMMETRY: Final = Code("ASYMMETRY", PRIVATE_SCHEME, "Share that no other region mirrors")
+SYMMETRY: Final = Code("SYMMETRY", PRIVATE_SCHEME, "Share that another region mirrors")
+CONTRAST: Final = Code("CONTRAST", PRIVATE_SCHEME, "Brighter than the other half, share of tissue")
+NEAR_VENTRICLE: Final = Code("NEARVENTRICLE", PRIVATE_SCHEME, "Share within 10 mm of a ventricle")
+VENTRICLE_DISTANCE: Final = Code("VENTRICLEDIST", PRIVATE_SCHEME, "Distance to the ventricles")
+SURFACE_DISTANCE: Final = Code("SURFACEDIST", PRIVATE_SCHEME, "Distance to the brain's surface")
+
 VERDICT: Final = Code("VERDICT", PRIVATE_SCHEME, "Verdict of the model")
 ANOMALY_SCORE: Final = Code("ANOMSCORE", PRIVATE_SCHEME, "Anomaly score")
 P_VALUE: Final = Code("PVALUE", PRIVATE_SCHEME, "p-value of the anomaly score")

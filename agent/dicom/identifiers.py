@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 from storage.records import Analysis, SopUid, StudyUid
 
 # Raise it whenever the content of our objects changes for the same analysis.
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 
 class Part(StrEnum):
@@ -54,6 +54,9 @@ def identity_of(study_uid: StudyUid, analysis: Analysis) -> ResultIdentity:
         analysis.slice_scores,
         analysis.slice_p_values,
         analysis.reason,
+        analysis.pattern,
+        analysis.symmetry,
+        analysis.near_ventricle,
     )
     return ResultIdentity(
         study_uid=study_uid,

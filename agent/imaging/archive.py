@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.imaging.results import Findings, Region
+from agent.imaging.results import Findings, Region, Shape
 
 
 def to_bytes(findings: Findings) -> bytes:
@@ -49,4 +49,6 @@ def from_bytes(data: bytes) -> Findings:
 
 
 def _region(values: dict[str, Any]) -> Region:
-    return Region(**values | {"centroid_mm": tuple(values["centroid_mm"])})  # JSON has lists only
+    shape = values.get("shape")  # missing in archives from before regions were described
+    plain = values | {"shape": Shape(**shape) if shape else None}
+    return Region(**plain | {"centroid_mm": tuple(values["centroid_mm"])})  # JSON has lists only

@@ -27,9 +27,7 @@ THRESHOLD = 0.5
 MIN_PIECE_CM2 = 1.0  # of one slice: smaller pieces are remnants
 
 
-def view(
-    voxels: Image, head: Mask, spacing_mm: tuple[float, float, float]
-) -> tuple[Image, Square]:
+def view(voxels: Image, head: Mask, spacing_mm: tuple[float, float, float]) -> tuple[Image, Square]:
     """What the network sees of a volume whose air is 0: `[slice, SIZE, SIZE]` and its square."""
     square = grids.around(head, spacing_mm, margin=MARGIN, size=SIZE)
     bright = float(np.percentile(voxels[head], BRIGHT_PERCENTILE))

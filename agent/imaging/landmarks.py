@@ -56,9 +56,9 @@ def find(prepared: ModelInput, marked: Mask) -> Landmarks:
 def ventricles(image: Image, inside: Mask, prepared: ModelInput) -> Mask:
     """The dark fluid in the central brain, at heights where ventricles lie."""
     spacing_mm = prepared.spacing_mm
-    depth_mm = morphology.depth_mm(morphology.filled(prepared.brain), spacing_mm)
-    height = prepared.positions[:, None, None]
-    central = (depth_mm > CENTRAL_MM) & (height >= LOWEST) & (height <= HIGHEST)
+    at_height = (prepared.positions >= LOWEST) & (prepared.positions <= HIGHEST)
+    whole = morphology.filled(prepared.brain & at_height[:, None, None])
+    central = morphology.depth_mm(whole, spacing_mm) > CENTRAL_MM
     smooth = ndimage.gaussian_filter(image, (0, 0.7, 0.7))
     dark = (smooth < FLUID_SHARE * TISSUE_VALUE) & inside & central
     pieces, _ = ndimage.label(morphology.opened(dark, FISSURE_MM, spacing_mm))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from agent.imaging.results import Findings
+from agent.imaging.results import Findings, Pattern
 from agent.imaging.volume import Volume
 
 RESEARCH_MARKING = "RESEARCH USE ONLY - NOT FOR DIAGNOSIS"
@@ -38,6 +38,11 @@ _COLOURS = np.array(
 _FAINTEST, _STRONGEST = 0.35, 0.75  # opacity at the threshold and at the highest value
 _CONTOUR = (80, 235, 255)
 _INK, _SHADOW = (238, 238, 238), (0, 0, 0)
+_PATTERNS = {
+    Pattern.NONE: "none",
+    Pattern.MASS_LIKE: "mass-like",
+    Pattern.WHITE_MATTER: "white matter",  # short, as it must fit on the narrowest picture
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +106,15 @@ def overlay(
     _write(draw, (margin, size[0] - margin), RESEARCH_MARKING, points, "ls")
     _legend(picture, scale, points, (size[1] - margin, round(size[0] * 0.33)))
     return np.asarray(picture)
+
+
+def title(findings: Findings, index: int) -> str:
+    """What a picture of a slice is, and what the regions of its study look like together."""
+    count = len(findings.slice_scores)
+    return (
+        f"NeuroSieve anomaly map   slice {index + 1}/{count}   "
+        f"pattern: {_PATTERNS[findings.pattern]}"
+    )
 
 
 def reading(findings: Findings, index: int) -> str:

@@ -6,6 +6,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+NEAR_VENTRICLE_MM = 10.0
+
 
 class Reason(StrEnum):
     """Why a study was not analysed."""
@@ -25,12 +27,45 @@ class NotAnalysed:
     sentence: str
 
 
+class Pattern(StrEnum):
+    """What the regions of a study look like together; never a diagnosis."""
+
+    NONE = "NONE"  # no region
+    MASS_LIKE = "MASS_LIKE"  # at least one region looks like a mass
+    WHITE_MATTER = "WHITE_MATTER"  # regions, none of which does: small, near ventricles, symmetric
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """What can be said about one region beyond its size.
+
+    `extent_mm` is its height across slices, `thickness_mm` the diameter of the largest ball
+    inside it, `compactness` its volume over that of a ball as wide as its widest slice (1 for a
+    ball, towards 0 for threads). `asymmetry` is the share of it that no other region mirrors in the
+    other half of the brain, `contrast` its brightness less that of its mirror image, as a share of
+    brain tissue. `ventricle_mm` (smallest distance) and `near_ventricle` (share within
+    `NEAR_VENTRICLE_MM`) are None where no ventricle is seen; `surface_mm` is the smallest distance
+    to the brain's surface.
+    """
+
+    extent_mm: float
+    thickness_mm: float
+    compactness: float
+    asymmetry: float
+    contrast: float
+    ventricle_mm: float | None
+    near_ventricle: float | None
+    surface_mm: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Region:
     """One connected component of the mask; `number` is its value in `Findings.labels`.
 
     Regions are numbered from 1 by falling volume. `diameter_mm` is the largest distance inside one
     slice (on `slice_index`, where the region's area is largest); `centroid_mm` is in LPS mm.
+    `mass_score` runs from 0 (white-matter disease) to 1 (mass); a region that was not described
+    (`shape` is None) counts as mass-like, so that nothing is played down unseen.
     """
 
     number: int
@@ -40,6 +75,25 @@ class Region:
     peak_score: float
     mean_score: float
     slice_index: int
+    shape: Shape | None = None
+    mass_score: float = 0.5
+    mass_like: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """All regions of a study together, weighted by volume.
+
+    `largest_share` is the largest region's part of the volume, `symmetry` the share that another
+    region mirrors in the other half, `near_ventricle` the share within `NEAR_VENTRICLE_MM` of a
+    ventricle; None where no region could be described.
+    """
+
+    regions: int
+    volume_ml: float
+    largest_share: float
+    symmetry: float | None
+    near_ventricle: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,3 +120,11 @@ class Findings:
     def abnormal(self) -> bool:
         """Whether anything was found."""
         return bool(self.regions)
+
+    @property
+    def pattern(self) -> Pattern:
+        """Mass-like as soon as one region is."""
+        if not self.regions:
+            return Pattern.NONE
+        mass_like = any(region.mass_like for region in self.regions)
+        return Pattern.MASS_LIKE if mass_like else Pattern.WHITE_MATTER

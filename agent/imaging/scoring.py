@@ -16,7 +16,10 @@ from agent.imaging.preprocess import ModelInput
 
 MEDIAN_PIXELS = 5
 ACROSS_SLICES_MM = 4.0  # deviation of the smoothing between slices: a lesion is no single slice
-EDGE_MM = 2.5  # the brain's rim is scored by nobody: partial volume looks like a lesion
+EDGE_MM = 2.5  # the brain's rim is marked by nobody: partial volume looks like a lesion
+SCORE_EDGE_MM = 4.0  # and a wider one is scored by nobody: one bright vein must not raise a slice
+USUAL_QUANTILE = 0.75  # of a volume's deviations: its usual one, which few tumours reach
+LEAST_USUAL = 0.02  # keeps a volume without any deviation finite
 TOP_SHARE = 0.01  # of a slice's brain: what the slice score averages
 MIN_SLICE_CM2 = 8.0  # less brain than this has no score
 
@@ -66,16 +69,31 @@ def score(maps: Maps, prepared: ModelInput, fusion: Fusion) -> Scores:
     spacing_mm = prepared.spacing_mm[0]
     raised = weighted(maps.raw, fusion.map_weights)
     raised = ndimage.median_filter(raised, size=(1, MEDIAN_PIXELS, MEDIAN_PIXELS))
+    scored = morphology.eroded(prepared.brain, SCORE_EDGE_MM, prepared.spacing_mm)
     deviation = weighted(np.maximum(maps.deviations, 0), fusion.score_weights)
+    deviation = against_usual(deviation, scored)
     return Scores(
         anomaly_map=across_slices(raised, inside, spacing_mm),
-        slice_scores=top_means(across_slices(deviation, inside, spacing_mm), inside, prepared),
+        slice_scores=top_means(across_slices(deviation, scored, spacing_mm), scored, prepared),
     )
+
+
+def against_usual(deviation: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Deviations between absolute and relative: over the root of what is usual in this volume.
+
+    A scan of unusual contrast deviates a little everywhere, and a soft one nowhere much.
+    """
+    if not inside.any():
+        return deviation
+    usual = float(np.quantile(deviation[inside], USUAL_QUANTILE))
+    relative = deviation / np.float32(np.sqrt(usual + LEAST_USUAL))
+    return np.asarray(relative, dtype=np.float32)
 
 
 def weighted(maps: NDArray[np.float32], weights: Sequence[float]) -> NDArray[np.float32]:
     """The sum of all kinds [n, kinds, size, size] by weight."""
-    return np.einsum("nkhw,k->nhw", maps, np.asarray(weights, dtype=np.float32))
+    total = np.einsum("nkhw,k->nhw", maps, np.asarray(weights, dtype=np.float32))
+    return np.asarray(total, dtype=np.float32)
 
 
 def across_slices(

@@ -38,16 +38,12 @@ class BrainNetwork(nn.Module):
         return torch.sigmoid(self.net(slices)[:, 0])
 
 
-def train(
-    views: Views, *, steps: int, seed: int, threads: int, first: BrainNetwork | None = None
-) -> BrainNetwork:
-    """The averaged network after `steps` batches, started anew or from a `first` one."""
+def train(views: Views, *, steps: int, seed: int, threads: int) -> BrainNetwork:
+    """The averaged network after `steps` batches."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     chance = Chance().manual_seed(seed)
     network, averaged = BrainNetwork(), BrainNetwork()
-    if first is not None:
-        network.load_state_dict(first.state_dict())
     averaged.load_state_dict(network.state_dict())
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=1e-4)

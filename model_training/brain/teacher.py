@@ -60,7 +60,7 @@ def label(image: Path, folder: Path, subject: str) -> Path:
 def read(path: Path) -> Image:
     """A label, from 0 to 1."""
     with np.load(path) as kept:
-        return np.asarray(kept["probability"], dtype=np.float32) / 255
+        return np.asarray(kept["probability"] / np.float32(255), dtype=np.float32)
 
 
 def path_of(folder: Path, subject: str) -> Path:

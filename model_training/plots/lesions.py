@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 from model_training.evaluate import Line
 from model_training.examine import MODEL
+from model_training.froc import READ_AT
 from model_training.plots import style
 from model_training.tables import number
 
@@ -16,35 +18,41 @@ def froc(lines: Sequence[Line], path: Path) -> None:
     """Lesions found over false regions per study; the model with its band."""
     style.prepare()
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    drawn = [line for line in lines if line.froc is not None]
-    for place, line in enumerate(drawn):
-        if line.froc is None:
-            continue
-        rates = line.froc.false_regions
-        colour = style.CYCLE[place % len(style.CYCLE)]
-        dash = "-" if line.name == MODEL else style.DASHES[place % len(style.DASHES)]
-        axes.plot(
-            rates,
-            [one.value for one in line.froc.sensitivity],
-            color=colour,
-            linestyle=dash,
-            marker="o",
-            markersize=4,
-            linewidth=2.5 if line.name == MODEL else 1.0,
-            label=f"{line.name} {number(line.froc.mean_sensitivity.value)}",
-        )
-        if line.name == MODEL:
-            low, high = (
-                [getattr(v, end) for v in line.froc.sensitivity] for end in ("low", "high")
-            )
-            axes.fill_between(rates, low, high, color=colour, alpha=0.2, linewidth=0)
+    known = [line for line in lines if line.froc is not None]
+    for place, line in enumerate(known):
+        draw_curve(axes, line, place)
     axes.set_xscale("log", base=2)
-    axes.set_xticks(rates, [number(rate) for rate in rates])
+    axes.set_xlim(0.9 * READ_AT[0], 1.1 * READ_AT[-1])
+    axes.set_xticks(READ_AT, [number(rate) for rate in READ_AT])
     axes.set(
         xlabel="false regions per study", ylabel="lesions found (a tenth marked)", ylim=(0, 1.03)
     )
-    axes.legend(fontsize=8, title="mean", title_fontsize=8, loc="lower right")
+    if axes.lines:
+        axes.legend(fontsize=8, title="mean", title_fontsize=8, loc="lower right")
     style.save(figure, path)
+
+
+def draw_curve(axes: Axes, line: Line, place: int) -> None:
+    """One way of scoring; nothing of patients without a lesion."""
+    if line.froc is None or np.isnan(line.froc.mean_sensitivity.value):
+        return
+    colour = style.CYCLE[place % len(style.CYCLE)]
+    emphasised = line.name == MODEL
+    axes.plot(
+        line.froc.false_regions,
+        [one.value for one in line.froc.sensitivity],
+        color=colour,
+        linestyle="-" if emphasised else style.DASHES[place % len(style.DASHES)],
+        marker="o",
+        markersize=4,
+        linewidth=2.5 if emphasised else 1.0,
+        label=f"{line.name} {number(line.froc.mean_sensitivity.value)}",
+    )
+    if emphasised:
+        low, high = (
+            [getattr(one, end) for one in line.froc.sensitivity] for end in ("low", "high")
+        )
+        axes.fill_between(line.froc.false_regions, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
 def by_size(lines: Sequence[Line], path: Path) -> None:

@@ -18,7 +18,7 @@ from model_training.metrics import Labels
 from model_training.plots import style
 
 TITLES = ("input", "restoration", "anomaly map", "marked")
-HEAD_SHARE = 0.08  # of the brightest voxels: darker is air, and cut away around the head
+HEAD_SHARE = 0.15  # of the brightest voxels: darker is air, and cut away around the head
 MARGIN_PIXELS = 6
 
 

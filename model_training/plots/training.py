@@ -13,11 +13,12 @@ from model_training.plots import style
 
 AVERAGED_STEPS = 25
 NOT_LOSSES = ("step", "seconds")
+# Title, columns, unit, and whether a logarithmic axis suits them (where none is below zero).
 PANELS = (
-    ("restoration", ("reconstruction", "dissimilarity"), True),
-    ("discriminator", ("hinge",), False),
-    ("generator against discriminator", ("adversarial", "matching"), False),
-    ("what the discriminator says", ("real_logit", "fake_logit"), False),
+    ("restoration", ("reconstruction", "dissimilarity", "matching"), "loss", True),
+    ("discriminator", ("hinge",), "loss", False),
+    ("generator against discriminator", ("adversarial",), "loss", False),
+    ("what the discriminator says", ("real_logit", "fake_logit"), "logit", False),
 )
 SILENT_HINGE = 2.0  # of a discriminator that has learnt nothing
 
@@ -26,26 +27,24 @@ def losses(loss_file: Path, path: Path) -> None:
     """One panel a kind of loss, and one for what else the run wrote down."""
     style.prepare()
     columns = read(loss_file)
-    known = {name for _, names, _ in PANELS for name in names} | set(NOT_LOSSES)
+    known = {name for _, names, _, _ in PANELS for name in names} | set(NOT_LOSSES)
     rest = tuple(name for name in columns if name not in known and np.any(columns[name] != 0))
-    panels = [*PANELS, ("other", rest, True)]
     shown = [
-        (title, [name for name in names if name in columns], logarithmic)
-        for title, names, logarithmic in panels
+        (title, [name for name in names if name in columns], unit, logarithmic)
+        for title, names, unit, logarithmic in (*PANELS, ("other", rest, "value", True))
+        if any(name in columns for name in names)
     ]
-    shown = [panel for panel in shown if panel[1]]
     figure, grid = plt.subplots(
         1, len(shown), figsize=(4.2 * len(shown), 3.4), squeeze=False, layout="constrained"
     )
-    for axes, (title, names, logarithmic) in zip(grid[0], shown, strict=True):
+    for axes, (title, names, unit, logarithmic) in zip(grid[0], shown, strict=True):
         draw(axes, columns, names)
         if "hinge" in names:
             axes.axhline(SILENT_HINGE, color="grey", linestyle=":", label="nothing learnt")
-        if logarithmic:
+        if logarithmic and min(np.nanmin(columns[name]) for name in names) >= 0:
             axes.set_yscale("log")
-        axes.set(title=title, xlabel="step", ylabel="loss")
+        axes.set(title=title, xlabel="step", ylabel=unit)
         axes.legend(fontsize=8)
-    grid[0][-1 if not rest else -2].set_ylabel("logit")
     style.save(figure, path)
 
 
@@ -64,7 +63,7 @@ def draw(axes: Axes, columns: dict[str, Floats], names: Sequence[str]) -> None:
         if not len(values):
             continue
         colour = style.CYCLE[number % len(style.CYCLE)]
-        width = min(AVERAGED_STEPS, len(values))
+        width = max(1, min(AVERAGED_STEPS, len(values) // 4))
         mean = np.convolve(values, np.ones(width) / width, mode="valid")
         axes.plot(steps, values, color=colour, alpha=0.2, linewidth=0.5)
         axes.plot(steps[(width - 1) // 2 :][: len(mean)], mean, color=colour, label=name)

@@ -81,14 +81,19 @@ def _settled(
     known: Mapping[str, Iterable[Candidate]], request: Request, found: Found
 ) -> dict[str, Split]:
     """What a table or an earlier collection says; the table has the last word."""
-    settled, note = settling.by_earlier(request.out, known)
-    found.notes.extend([note] if note else [])
     table = settling.table_of(request)
-    if table is None:
-        return settled
-    by_table, note = settling.by_table(table, known)
-    found.notes.append(note)
-    return settled | by_table
+    settled: dict[str, Split] = {}
+    if table is not None:
+        settled, note = settling.by_table(table, known)
+        found.notes.append(note)
+    rest = {group: members for group, members in known.items() if group not in settled}
+    kept = settling.by_earlier(request.out, rest)
+    if kept:
+        found.notes.append(
+            f"{len(kept)} groups keep the split that they have in the collection standing there; "
+            "write to another place to deal them anew."
+        )
+    return settled | kept
 
 
 def _abnormal(members: Iterable[Accepted]) -> bool | None:
@@ -104,6 +109,4 @@ def _empty(splits: Iterable[Split], shares: Shares) -> list[str]:
     empty = [
         split for split, share in zip(Split, shares, strict=True) if share and split not in used
     ]
-    if not used or not empty:
-        return []
-    return [f"No subject is in {' and '.join(empty)}: there are too few groups for all splits."]
+    return [f"No subject is in {' and '.join(empty)}."] if used and empty else []

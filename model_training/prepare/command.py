@@ -129,7 +129,10 @@ def _tell(outcome: "Outcome", out: Path, *, as_json: bool) -> None:
     if not outcome.entries:
         raise _failed("Nothing in the source can be used; the reasons are given above.")
     if not as_json:
-        typer.echo(f"{len(outcome.entries)} subjects are in {out}.")
+        count = len(outcome.entries)
+        typer.echo(
+            f"{count} subject is in {out}." if count == 1 else f"{count} subjects are in {out}."
+        )
 
 
 def _failed(sentence: str) -> typer.Exit:

@@ -47,5 +47,6 @@ def _copy(one: Accepted, kept: Accepted, groups: Groups) -> Refusal:
     if one.lesion_digest not in (None, kept.lesion_digest):
         reason += "; its mask differs"
     if groups.of(one.candidate.group) != groups.of(kept.candidate.group):
-        reason += f"; {one.candidate.group} and {kept.candidate.group} stay in one split"
+        both = sorted((one.candidate.group, kept.candidate.group))
+        reason += f"; {' and '.join(both)} stay in one split"
     return Refusal(source=one.candidate.source, why=Why.COPY, reason=f"{reason}.")

@@ -1,4 +1,4 @@
-"""2D image sources: folders by class, by patient, or one folder; each image is a slice of its own."""
+"""2D image sources: folders by class, by patient, or one folder; each image stands for itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

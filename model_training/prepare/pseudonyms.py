@@ -34,12 +34,18 @@ class Pseudonyms:
             self._stand_for[name] = path
         return name
 
-    def keep(self, folder: Path) -> None:
-        """Write down what each name with a path stands for."""
-        with (folder / SOURCES_FILE).open("w", newline="", encoding="utf-8") as handle:
+    def keep(self, folder: Path) -> Path:
+        """Write down what each name with a path stands for, beside what was written before."""
+        path = folder / SOURCES_FILE
+        known: dict[str, str] = {}
+        if path.exists():
+            with path.open(newline="", encoding="utf-8") as handle:
+                known = dict(row for row in list(csv.reader(handle))[1:] if len(row) == 2)
+        with path.open("w", newline="", encoding="utf-8") as handle:
             rows = csv.writer(handle, lineterminator="\n")
             rows.writerow(("pseudonym", "path"))
-            rows.writerows(sorted(self._stand_for.items()))
+            rows.writerows(sorted((known | self._stand_for).items()))
+        return path
 
 
 def load(folder: Path) -> Pseudonyms:

@@ -44,30 +44,22 @@ def by_table(
     return settled, f"{note}; {unused} of its rows name nothing here." if unused else f"{note}."
 
 
-def by_earlier(
-    out: Path, members: Mapping[str, Iterable[Candidate]]
-) -> tuple[dict[str, Split], str | None]:
+def by_earlier(out: Path, members: Mapping[str, Iterable[Candidate]]) -> dict[str, Split]:
     """The split of each group that the collection standing at `out` knows.
 
     A patient once seen in test must not come into train because there is more data now.
     """
     if not writing.holds_collection(out):
-        return {}, None
+        return {}
     try:
         known = {member.name: member.split for member in collection.members(out)}
     except ValueError as error:
         raise ConfigurationError(f"The earlier collection cannot be read: {error}") from error
-    settled = {
+    return {
         group: split
         for group, candidates in members.items()
         if (split := dealing.safest(known[one.name] for one in candidates if one.name in known))
     }
-    if not settled:
-        return {}, None
-    return settled, (
-        f"{len(settled)} groups keep the split that they have in the collection standing there; "
-        "write to another place to deal them anew."
-    )
 
 
 def _keys(candidate: Candidate) -> set[str]:

@@ -3,14 +3,14 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent import pictures
 from agent.errors import UnreadableInput
 from agent.imaging.volume import Volume
-from model_training.prepare import images, names, niftis, studies
+from model_training.prepare import images, names, niftis, participants, settling, studies
 from model_training.prepare.findings import Candidate, Found
 from model_training.prepare.kinds import Kind, Why
 from model_training.prepare.request import Request
@@ -48,7 +48,7 @@ def find(listed: Listing, request: Request) -> Found:
     """Everything the source holds of its kind, and the rest as refused."""
     finders = {Kind.DICOM: studies.find, Kind.NIFTI: niftis.find, Kind.IMAGES: images.find}
     found = finders[listed.kind](listed.files[listed.kind], request)
-    for ending, count in sorted(_endings(_others(listed)).items()):
+    for ending, count in sorted(_endings(_others(listed, request)).items()):
         files = "1 file" if count == 1 else f"{count} files"
         reason = f"Not read: the source was taken as {listed.kind}."
         found.refuse(f"{files}: {ending}", Why.OTHER_FILE, reason)
@@ -90,8 +90,15 @@ def _has_magic(path: Path) -> bool:
         return False
 
 
-def _others(listed: Listing) -> Sequence[Path]:
-    return [path for kind, files in listed.files.items() if kind != listed.kind for path in files]
+def _others(listed: Listing, request: Request) -> list[Path]:
+    """Files of other kinds, the tables that are read apart."""
+    tables = {
+        request.groups_file,
+        settling.table_of(request),
+        request.source / participants.FILE_NAME,
+    }
+    others = (files for kind, files in listed.files.items() if kind != listed.kind)
+    return [path for files in others for path in files if path not in tables]
 
 
 def _endings(files: Iterable[Path]) -> Counter[str]:

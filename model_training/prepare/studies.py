@@ -30,7 +30,8 @@ def find(files: Sequence[Path], request: Request) -> Found:
     for study, paths in sorted(_by_study(files, request.source, secret, found).items()):
         headers, _ = series.read_headers(paths)
         _take(study, _once(headers, found), request, secret, found)
-    secret.keep(request.private)
+    kept = secret.keep(request.private)
+    found.notes.append(f"{kept} says what the pseudonyms stand for; it may name patients.")
     return found
 
 
@@ -87,13 +88,13 @@ def _take(
     paths = [Path(str(header.filename)) for header in headers]
     insides = [str(path.relative_to(request.source).parent) for path in paths]
     name = secret.of("study", study, commonpath(insides))
-    naming = _naming(headers)
     pick = weightings.choose(headers, request.wanted)
-    for title, reason in pick.passed_over:
-        said = pseudonyms.without(f"{title[:1].upper()}{title[1:]}: {reason}.", naming)
-        found.refuse(name, Why.PASSED_OVER, said)
     if pick.series_uid is None:
-        found.refuse(name, Why.NO_SERIES, pseudonyms.without(pick.sentence, naming))
+        found.refuse(name, Why.NO_SERIES, _discreet(pick.sentence, headers))
+    for title, reason in pick.passed_over if pick.series_uid or len(pick.passed_over) > 1 else ():
+        said = f"{title[:1].upper()}{title[1:]}: {reason}."
+        found.refuse(name, Why.PASSED_OVER, _discreet(said, headers))
+    if pick.series_uid is None:
         return
     found.candidates.append(
         Candidate(
@@ -116,6 +117,16 @@ def _patient(header: Dataset, study: str) -> str:
     frame = Frame(header)
     named = f"{frame.text('PatientName')}|{frame.text('PatientBirthDate')}"
     return frame.text("PatientID") or (named if named != "|" else study)
+
+
+def _discreet(sentence: str, headers: Iterable[Dataset]) -> str:
+    """A sentence about series without what their descriptions say of the patient."""
+    naming = _naming(headers)
+    for keyword in ("SeriesDescription", "ProtocolName"):
+        for description in {Frame(header).text(keyword) for header in headers} - {""}:
+            plain = pseudonyms.without(description, naming)
+            sentence = sentence.replace(description, plain)
+    return sentence
 
 
 def _naming(headers: Iterable[Dataset]) -> set[str]:

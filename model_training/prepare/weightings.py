@@ -4,7 +4,7 @@ The node has no rules for T1 and T2. Kind of object, name, part of the body and 
 by its rules for FLAIR; name and timing of the contrast by the numbers here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -92,13 +92,18 @@ def _by_rules(traits: Sequence[Traits], sequence: MrSequence) -> Pick:
     behind = f"it could be read as well, but {winner.title} is better" if winner else ""
     return Pick(
         series_uid=winner.uid if winner else None,
-        sentence=f"{winner.title} was read."
-        if winner
-        else f"There is no {sequence} series of the head among the {len(traits)} series.",
+        sentence=f"{winner.title} was read." if winner else _none(traits, against, sequence),
         passed_over=tuple(
             (one.title, against[one.uid] or behind) for one in traits if one is not winner
         ),
     )
+
+
+def _none(traits: Sequence[Traits], against: Mapping[Any, str | None], sequence: MrSequence) -> str:
+    if len(traits) > 1:
+        return f"There is no {sequence} series of the head among the {len(traits)} series."
+    one = traits[0]
+    return f"The only series of this study is no {sequence} of the head: {against[one.uid]}."
 
 
 def _rank(traits: Traits) -> tuple[bool, bool, bool, float, int, str]:

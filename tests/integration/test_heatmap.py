@@ -61,7 +61,7 @@ def test_the_pixels_are_the_drawn_overlay() -> None:
         case.findings.anomaly_map[index],
         case.findings.labels[index],
         scale=render.scale_of(case.volume.voxels, case.findings),
-        title=f"NeuroSieve anomaly map   slice {index + 1}/24",
+        title=render.title(case.findings, index),
         reading=render.reading(case.findings, index),
         factor=8,
     )

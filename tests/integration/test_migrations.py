@@ -14,10 +14,27 @@ from dbos import run_dbos_database_migrations
 from sqlalchemy import inspect, text
 
 import together
-from storage import tables
+from storage import results, tables
 from storage.database import Database, open_database
 from storage.errors import StorageError
 from storage.migrations import scope
+from storage.records import StudyKey
+
+# What version 0.1 wrote of one lesion: all columns of its tables that must not be empty.
+FIRST_ROWS = (
+    "INSERT INTO study (study_uid, revision, state, priority, attempt, source_ae, instance_count,"
+    " first_received_at, last_received_at)"
+    " VALUES ('1.2', 1, 'DELIVERED', 'ROUTINE', 1, 'PACS', 24,"
+    " '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
+    "INSERT INTO analysis (study_uid, revision, outcome, study_score, slice_scores,"
+    " slice_p_values, model_name, model_version, model_sha256, threshold_version, input_sha256,"
+    " runtime, code_version, created_at)"
+    " VALUES ('1.2', 1, 'ABNORMAL', 2.5, '[2.5]', '[0.1]', 'm', '1', 'a', 't', 'b', 'r', 'c',"
+    " '2026-01-01 00:00:00')",
+    "INSERT INTO lesion (study_uid, revision, number, tracking_uid, volume_ml, diameter_mm,"
+    " centroid_mm, peak_score, mean_score, slice_index)"
+    " VALUES ('1.2', 1, 1, '2.25.1', 12.5, 30.0, '[1.0, 2.0, 3.0]', 3.0, 2.0, 11)",
+)
 
 
 @pytest.fixture
@@ -117,6 +134,25 @@ def test_going_back_leaves_an_empty_database(migrated: Database) -> None:
         config.attributes["connection"] = connection
         command.downgrade(config, "base")
     assert our_tables(migrated) == set()
+
+
+def test_what_was_analysed_before_lesions_were_told_apart_can_still_be_read(
+    empty: Database,
+) -> None:
+    config = Config()
+    config.set_main_option("script_location", "storage:migrations")
+    with empty.engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for statement in FIRST_ROWS:
+            connection.execute(text(statement))
+    empty.migrate()
+    with empty.read() as session:
+        analysis = results.analysis_of(session, StudyKey("1.2#1"))
+        (lesion,) = results.lesions_of(session, StudyKey("1.2#1"))
+    assert analysis is not None
+    assert (analysis.study_score, analysis.pattern, analysis.symmetry) == (2.5, None, None)
+    assert (lesion.volume_ml, lesion.mass_like, lesion.asymmetry) == (12.5, None, None)
 
 
 def test_a_newer_schema_is_refused_with_a_sentence(migrated: Database) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pydicom
 import pytest
 
+import shipped
 from agent import inference, pipeline, readers
 from agent.imaging import head, preprocess
 from agent.imaging.preprocess import ModelInput
@@ -29,7 +30,12 @@ def test_a_real_head_is_accepted_and_its_lesion_lies_inside_the_brain(
 ) -> None:
     folder = shared_data / name
     label = next(path for path in folder.iterdir() if path.name in ("mask.nii.gz", "wmh.nii.gz"))
-    view = preprocess.prepare(readers.read_nifti(folder / "FLAIR.nii.gz"), size=128, context=1)
+    view = preprocess.prepare(
+        readers.read_nifti(folder / "FLAIR.nii.gz"),
+        size=128,
+        context=1,
+        brain_net=shipped.brain_net(),
+    )
     assert isinstance(view, ModelInput)
     brain = preprocess.to_source(view.brain.astype(np.float32), view.geometry) > 0.5
     lesion = readers.read_nifti(label).voxels > 0
@@ -42,7 +48,11 @@ def test_a_fruit_is_not_a_head(shared_data: Path, single: bool) -> None:
     voxels = np.stack([pydicom.dcmread(file).pixel_array for file in files]).astype(np.float32)
     # Taken for axial slices, in blocks of 5 mm, as preparation would hand them on.
     slabs = voxels.reshape(10, 4, 256, 256).mean(axis=1)
-    found = head.find(slabs[4:5] if single else slabs, spacing_mm=(4.8, 1.05, 1.05))
+    found = head.find(
+        slabs[4:5] if single else slabs,
+        spacing_mm=(4.8, 1.05, 1.05),
+        brain_net=shipped.brain_net(),
+    )
     assert isinstance(found, NotAnalysed)
     assert found.reason is Reason.NOT_A_HEAD
 

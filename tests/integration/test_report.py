@@ -66,7 +66,7 @@ def test_lesions_are_measured_as_segments_and_outlined(tmp_path: Path) -> None:
         assert whole.tracking_uid == flat.tracking_uid == lesion.tracking_uid
         values = [measurement.value for measurement in whole.get_measurements()]
         wanted = (lesion.volume_ml, lesion.diameter_mm, lesion.mean_score, lesion.peak_score)
-        assert values == pytest.approx(wanted, rel=1e-5)
+        assert values[:4] == pytest.approx(wanted, rel=1e-5)
         assert whole.reference_type.value == "121191"
         segments = [item.referenced_segment_numbers for item in whole.referenced_segment[:1]]
         assert segments == [[lesion.number]]
@@ -107,7 +107,7 @@ def test_the_verdict_and_the_scores_stand_in_the_group_of_the_study(
     assert coded(dataset, "111017") == [summary]
     (group,) = read_back(dataset, tmp_path).get_image_measurement_groups()
     values = [measurement.value for measurement in group.get_measurements()]
-    assert values == pytest.approx(
+    assert values[:2] == pytest.approx(
         [case.findings.study_score, case.findings.study_p_value], rel=1e-5
     )
 
@@ -154,7 +154,7 @@ def test_without_frame_of_reference_lesions_are_outlined_and_fully_measured(
     content = read_back(built(case), tmp_path)
     assert content.get_volumetric_roi_measurement_groups() == []
     groups = content.get_planar_roi_measurement_groups()
-    assert [len(group.get_measurements()) for group in groups] == [4, 4]
+    assert [len(group.get_measurements()) for group in groups] == [13, 13]
 
 
 def test_every_image_of_the_study_is_evidence_with_its_own_class() -> None:

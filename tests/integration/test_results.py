@@ -17,6 +17,7 @@ from storage.records import (
     DeliveryState,
     Lesion,
     Outcome,
+    Pattern,
     ResultObject,
     Role,
     SeriesUid,
@@ -36,6 +37,9 @@ ANALYSIS = Analysis(
     study_p_value=1e-300,
     slice_scores=(0.1, 1 / 3, math.inf),
     slice_p_values=(1.0, 5e-324, 0.5),
+    pattern=Pattern.WHITE_MATTER,
+    symmetry=1 / 3,
+    near_ventricle=0.1 + 0.2,
     model_name="flair-gan",
     model_version="1.0.0",
     model_sha256="a" * 64,
@@ -55,6 +59,9 @@ NOT_ANALYSED = replace(
     study_p_value=None,
     slice_scores=(),
     slice_p_values=(),
+    pattern=None,
+    symmetry=None,
+    near_ventricle=None,
 )
 
 
@@ -76,6 +83,16 @@ def lesion(number: int) -> Lesion:
         peak_score=9.75,
         mean_score=4.5,
         slice_index=11,
+        mass_like=number == 1,
+        mass_score=1 / 3,
+        extent_mm=30.0,
+        thickness_mm=12.4,
+        compactness=0.7,
+        asymmetry=0.1 + 0.2,
+        contrast=-0.05,
+        ventricle_mm=None,
+        near_ventricle=None,
+        surface_mm=2.5,
     )
 
 

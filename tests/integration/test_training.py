@@ -1,6 +1,7 @@
 """A training run of a few steps on drawn heads: resume, calibration, export, evaluation."""
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ from typer.testing import CliRunner
 import head_phantom
 from agent import inference, pipeline, readers
 from agent.imaging.results import Findings
-from model_training import checkpoint, config, corruption, graph, metrics, runs, trainer
+from model_training import checkpoint, config, corruption, metrics, runs, trainer
 from model_training.cli import app
 from model_training.config import Recipe
 from model_training.data import SliceSet
+from model_training.methods import Batch
+from model_training.restoring import Restoring
 
 RECIPE = """
 name = "tiny"
@@ -26,10 +29,10 @@ cross_site = []
 size = 32
 generator_width = 8
 discriminator_width = 8
+context = 3
 batch = 4
 max_steps = {steps}
 adversarial_from_step = 2
-penalty_every = 2
 checkpoint_every = 3
 threads = 1
 mixed_precision = false
@@ -76,7 +79,7 @@ def slices() -> SliceSet:
     """Random slices for runs whose result does not matter."""
     chance = np.random.default_rng(0)
     return SliceSet(
-        images=chance.random((8, 32, 32), dtype=np.float32),
+        images=chance.random((8, 3, 32, 32), dtype=np.float32).astype(np.float16),
         brain=np.ones((8, 32, 32), dtype=np.bool_),
         positions=np.linspace(0, 1, 8, dtype=np.float32),
         subjects=1,
@@ -94,32 +97,38 @@ def recipe(folder: Path, steps: int) -> Recipe:
 def test_a_resumed_run_repeats_an_unbroken_one_bit_for_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = trainer.train(recipe(tmp_path, 8), slices(), tmp_path / "whole")
+    tiny = recipe(tmp_path, 8)
+    whole = trainer.train(tiny, slices(), tmp_path / "whole", watched=slices())
 
     class Killed(Exception):
         """The process ends here."""
 
-    learn = trainer.learn
+    learn = Restoring.learn
 
-    def die_at_step_five(run: trainer.Run, *rest: object) -> dict[str, float]:
-        if run.step == 5:
+    def die_at_step_five(method: Restoring, batch: Batch, *, step: int) -> dict[str, float]:
+        if step == 5:
             raise Killed
-        return learn(run, *rest)  # type: ignore[arg-type]
+        return learn(method, batch, step=step)
 
     with monkeypatch.context() as broken:
-        broken.setattr(trainer, "learn", die_at_step_five)
+        broken.setattr(Restoring, "learn", die_at_step_five)
         with pytest.raises(Killed):
-            trainer.train(recipe(tmp_path, 8), slices(), tmp_path / "broken")
+            trainer.train(tiny, slices(), tmp_path / "broken", watched=slices())
     saved = checkpoint.load(tmp_path / "broken")
     assert saved is not None
     assert saved["step"] == 3
-    resumed = trainer.train(recipe(tmp_path, 8), slices(), tmp_path / "broken")
-    for name in ("generator", "averaged", "discriminator"):
-        once, twice = getattr(whole, name).state_dict(), getattr(resumed, name).state_dict()
-        assert all(torch.equal(once[key], twice[key]) for key in once)
-    with (tmp_path / "broken" / trainer.LOSS_FILE).open() as handle:
-        steps = [int(line["step"]) for line in csv.DictReader(handle)]
-    assert steps == list(range(1, 9))
+    resumed = trainer.train(tiny, slices(), tmp_path / "broken", watched=slices())
+    once, twice = whole.method.networks.state_dict(), resumed.method.networks.state_dict()
+    assert all(torch.equal(once[key], twice[key]) for key in once)
+    for name, wanted in ((trainer.LOSS_FILE, range(1, 9)), (trainer.VALIDATION_FILE, (3, 6))):
+        with (tmp_path / "broken" / name).open() as handle:
+            assert [int(line["step"]) for line in csv.DictReader(handle)] == list(wanted)
+
+
+def test_a_run_that_learns_nothing_more_is_stopped(tmp_path: Path) -> None:
+    patient = dataclasses.replace(recipe(tmp_path, 8), checkpoint_every=1, patience_steps=0)
+    stopped = trainer.train(patient, slices(), tmp_path / "run", watched=slices())
+    assert stopped.step < patient.max_steps
 
 
 def test_only_lesion_free_slices_are_trained_on(run_folder: Path) -> None:
@@ -131,12 +140,13 @@ def test_only_lesion_free_slices_are_trained_on(run_folder: Path) -> None:
 
 def test_damage_stays_inside_the_brain_and_leaves_some_slices_clean() -> None:
     chance = torch.Generator().manual_seed(0)
-    image = torch.full((20, 1, 64, 64), 0.4)
+    image = torch.full((20, 3, 64, 64), 0.4)
     brain = torch.zeros(20, 1, 64, 64, dtype=torch.bool)
     brain[:, :, 16:48, 16:48] = True
-    damaged = corruption.corrupt(image, brain, chance, corruption.CorruptionSettings())
+    damaged, foreign = corruption.corrupt(image, brain, chance, corruption.CorruptionSettings())
     changed = (damaged - image).abs() > 1e-6
     assert not (changed & ~brain).any()
+    assert not (foreign[~brain] > 0).any()
     touched = changed.flatten(1).any(1)
     assert 14 <= int(touched.sum()) < 20
 
@@ -184,11 +194,11 @@ def test_a_run_becomes_a_model_folder_that_the_agent_reads_and_the_test_split_op
 
     model = inference.load(model_folder, provider=inference.Provider.CPU)
     _, shipped, kept = runs.finished(run_folder)
-    image = kept.images[:3, None]
+    image = kept.images[:3].astype(np.float32)
     served = model.run(image, kept.positions[:3])
     with torch.inference_mode():
         wanted = shipped(torch.from_numpy(image), torch.from_numpy(kept.positions[:3]))
-    for name, tensor in zip(graph.OUTPUTS, wanted, strict=True):
+    for name, tensor in zip(inference.OUTPUTS, wanted, strict=True):
         np.testing.assert_allclose(getattr(served, name), tensor.numpy(), atol=1e-3, rtol=1e-3)
     volume = head_phantom.draw(lesion_radius_mm=16).volume
     found = pipeline.analyse(volume, model, model.description.thresholds)

@@ -8,7 +8,7 @@ import pytest
 import builders
 from agent.dicom import identifiers
 from agent.dicom.identifiers import ResultIdentity
-from storage.records import Analysis, Outcome, Role, StudyUid
+from storage.records import Analysis, Outcome, Pattern, Role, StudyUid
 
 STUDY = StudyUid("1.2.3")
 
@@ -46,6 +46,9 @@ def test_the_time_of_the_analysis_does_not_change_its_name() -> None:
         ("study_p_value", 0.5),
         ("slice_scores", (0.25,)),
         ("slice_p_values", (0.25,)),
+        ("pattern", Pattern.WHITE_MATTER),
+        ("symmetry", 0.5),
+        ("near_ventricle", 0.5),
         ("model_sha256", "c" * 64),
         ("threshold_version", "2"),
         ("input_sha256", "d" * 64),
@@ -61,7 +64,7 @@ def test_another_study_schema_or_installation_gives_another_name() -> None:
     names = {
         a_uid(an_identity()),
         a_uid(identifiers.identity_of(StudyUid("1.2.4"), an_analysis())),
-        a_uid(replace(an_identity(), schema_version=2)),
+        a_uid(replace(an_identity(), schema_version=identifiers.SCHEMA_VERSION + 1)),
         identifiers.uid(uuid.UUID(int=7), an_identity(), Role.REPORT),
     }
     assert len(names) == 4

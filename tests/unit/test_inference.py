@@ -10,6 +10,8 @@ import pytest
 
 from agent import inference
 from agent.errors import UnusableModel
+from agent.imaging import brain
+from agent.imaging.scoring import Kind
 from agent.inference import OnnxModel, Provider
 
 
@@ -23,7 +25,7 @@ def copied(tmp_path: Path) -> Path:
     """A model folder that a test may damage."""
     folder = tmp_path / "model"
     folder.mkdir()
-    for name in (inference.GRAPH_FILE, inference.DESCRIPTION_FILE):
+    for name in (inference.GRAPH_FILE, inference.BRAIN_FILE, inference.DESCRIPTION_FILE):
         shutil.copyfile(inference.default_folder() / name, folder / name)
     return folder
 
@@ -38,26 +40,35 @@ def test_the_shipped_model_describes_itself(model: OnnxModel) -> None:
 
 
 def test_batches_and_single_slices_agree(model: OnnxModel) -> None:
-    slices = np.random.default_rng(0).random((19, 1, 128, 128), dtype=np.float32)
+    size, context = model.description.size, model.description.context
+    slices = np.random.default_rng(0).random((19, context, size, size), dtype=np.float32)
     positions = np.linspace(0, 1, 19, dtype=np.float32)
     together = model.run(slices, positions)
     alone = model.run(slices[17:18], positions[17:18])
-    assert together.residual_z.shape == (19, 128, 128)
+    assert together.raw.shape == together.deviations.shape == (19, len(Kind), size, size)
     np.testing.assert_allclose(together.restoration[17], alone.restoration[0], atol=1e-4)
-    np.testing.assert_allclose(
-        together.residual[3], slices[3, 0] - together.restoration[3], atol=1e-6
-    )
+    residual = np.maximum(slices[3, context // 2] - together.restoration[3], 0)
+    np.testing.assert_allclose(together.raw[3, 0], residual, atol=1e-5)
 
 
 def test_the_height_of_a_slice_decides_what_is_normal_there(model: OnnxModel) -> None:
-    slices = np.full((2, 1, 128, 128), 0.4, dtype=np.float32)
+    size, context = model.description.size, model.description.context
+    slices = np.full((2, context, size, size), 0.4, dtype=np.float32)
     answer = model.run(slices, np.array([0.1, 0.8], dtype=np.float32))
-    np.testing.assert_allclose(answer.residual[0], answer.residual[1], atol=1e-5)
-    assert np.abs(answer.residual_z[0] - answer.residual_z[1]).max() > 0.1
+    np.testing.assert_allclose(answer.raw[0], answer.raw[1], atol=1e-5)
+    assert np.abs(answer.deviations[0] - answer.deviations[1]).max() > 0.1
 
 
-def test_a_damaged_graph_is_refused(copied: Path) -> None:
-    graph = copied / inference.GRAPH_FILE
+def test_the_brain_graph_answers_one_probability_a_pixel(model: OnnxModel) -> None:
+    slices = np.zeros((17, brain.CONTEXT, brain.SIZE, brain.SIZE), dtype=np.float32)
+    probability = model.find_brain(slices)
+    assert probability.shape == (17, brain.SIZE, brain.SIZE)
+    assert 0 <= probability.min() <= probability.max() < 0.5
+
+
+@pytest.mark.parametrize("name", [inference.GRAPH_FILE, inference.BRAIN_FILE])
+def test_a_damaged_graph_is_refused(copied: Path, name: str) -> None:
+    graph = copied / name
     graph.write_bytes(graph.read_bytes()[:-1] + b"x")
     with pytest.raises(UnusableModel, match="sha256"):
         inference.load(copied)

@@ -7,10 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 import head_phantom
+import shipped
 from agent import inference, pipeline
 from agent.imaging.findings import Thresholds
 from agent.imaging.results import Findings, NotAnalysed, Reason
-from agent.imaging.scoring import Maps
+from agent.imaging.scoring import Kind, Maps
 from agent.imaging.volume import Volume
 from agent.inference import ModelDescription, OnnxModel, Provider
 
@@ -23,21 +24,25 @@ class BrighterThanBrain:
     runtime = "numpy"
 
     def __init__(self) -> None:
-        shipped = inference.describe(inference.default_folder())
         self.description: ModelDescription = dataclasses.replace(
-            shipped, thresholds=THRESHOLDS, study_reference=(0.1, 0.2, 0.3), slice_reference=(0.1,)
+            inference.describe(inference.default_folder()),
+            context=1,
+            fusion=shipped.RESIDUAL_ONLY,
+            thresholds=THRESHOLDS,
+            study_reference=(0.1, 0.2, 0.3),
+            slice_reference=(0.1,),
         )
+
+    def find_brain(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+        return shipped.brain_net()(slices)
 
     def run(self, slices: NDArray[np.float32], positions: NDArray[np.float32]) -> Maps:
         assert len(slices) == len(positions) <= inference.BATCH
-        residual = slices[:, 0] - 0.4
-        nothing = np.zeros_like(residual)
-        return Maps(
-            restoration=residual * 0 + 0.4,
-            residual=residual,
-            feature_distance=nothing,
-            residual_z=residual / 0.05,
-            feature_z=nothing,
+        residual = np.maximum(slices[:, 0] - 0.4, 0)
+        return shipped.maps(
+            residual.shape,
+            raw={Kind.RESIDUAL: residual},
+            deviations={Kind.RESIDUAL: residual / 0.05},
         )
 
 

@@ -115,3 +115,12 @@ def test_the_sheet_shows_the_most_anomalous_slices_in_true_proportions() -> None
     page = render.sheet(volume, builders.findings(volume), heading="study", count=3)
     assert page.shape == (2 * 400 + 2 * 44, 3 * 200 + 2 * 44, 3)
     assert coloured(page)[444:].sum() > 3 * coloured(page)[:444].sum()
+
+
+@pytest.mark.parametrize(("mass_like", "words"), [(True, "mass-like"), (False, "white matter")])
+def test_the_title_says_which_slice_it_is_and_what_the_regions_look_like(
+    volume: Volume, mass_like: bool, words: str
+) -> None:
+    title = render.title(builders.findings(volume, mass_like=mass_like), 4)
+    assert "slice 5/12" in title
+    assert title.endswith(f"pattern: {words}")

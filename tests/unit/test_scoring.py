@@ -4,23 +4,19 @@ import numpy as np
 import pytest
 
 import head_phantom
+import shipped
 from agent.imaging import preprocess, scoring
 from agent.imaging.preprocess import ModelInput
-from agent.imaging.scoring import Fusion, Maps
+from agent.imaging.scoring import Fusion, Kind
 
 
 @pytest.fixture(scope="module")
 def view() -> ModelInput:
-    found = preprocess.prepare(head_phantom.draw().volume, size=64, context=1)
+    found = preprocess.prepare(
+        head_phantom.draw().volume, size=64, context=1, brain_net=shipped.brain_net()
+    )
     assert isinstance(found, ModelInput)
     return found
-
-
-def maps(view: ModelInput, **changed: np.ndarray) -> Maps:
-    """Maps of a slice stack where nothing deviates, save what is given."""
-    nothing = np.zeros_like(view.slices[:, 0])
-    names = ("restoration", "residual", "feature_distance", "residual_z", "feature_z")
-    return Maps(**{name: changed.get(name, nothing) for name in names})
 
 
 def spot(view: ModelInput, index: int) -> np.ndarray:
@@ -31,42 +27,39 @@ def spot(view: ModelInput, index: int) -> np.ndarray:
 
 
 def test_the_slice_with_the_deviation_scores_highest(view: ModelInput) -> None:
-    scores = scoring.score(
-        maps(view, residual_z=spot(view, 9)),
-        view,
-        Fusion(map_feature_weight=0, score_feature_weight=0),
-    )
+    answer = shipped.maps(view.brain.shape, deviations={Kind.RESIDUAL: spot(view, 9)})
+    scores = scoring.score(answer, view, shipped.RESIDUAL_ONLY)
     assert int(np.argmax(scores.slice_scores)) == 9
     assert scores.slice_scores[9] > 2 * scores.slice_scores[8] > 0
     assert scores.slice_scores[3] == 0
 
 
-def test_the_discriminator_counts_by_its_weights(view: ModelInput) -> None:
-    seen = maps(view, feature_distance=spot(view, 9), feature_z=spot(view, 9))
-    without = scoring.score(seen, view, Fusion(map_feature_weight=0, score_feature_weight=0))
-    halved = scoring.score(seen, view, Fusion(map_feature_weight=0.5, score_feature_weight=0.5))
-    whole = scoring.score(seen, view, Fusion(map_feature_weight=1, score_feature_weight=1))
+@pytest.mark.parametrize("kind", list(Kind))
+def test_each_kind_of_map_counts_by_its_weights(view: ModelInput, kind: Kind) -> None:
+    seen = shipped.maps(
+        view.brain.shape, raw={kind: spot(view, 9)}, deviations={kind: spot(view, 9)}
+    )
+
+    def scored(weight: float) -> scoring.Scores:
+        weights = tuple(weight * (other is kind) for other in Kind)
+        return scoring.score(seen, view, Fusion(map_weights=weights, score_weights=weights))
+
+    without, halved, whole = scored(0.0), scored(0.5), scored(1.0)
     assert without.anomaly_map.max() == without.slice_scores.max() == 0
     assert whole.anomaly_map.max() == pytest.approx(2 * halved.anomaly_map.max())
     assert whole.slice_scores.max() == pytest.approx(2 * halved.slice_scores.max())
 
 
-def test_darker_than_restored_is_no_anomaly(view: ModelInput) -> None:
-    scores = scoring.score(
-        maps(view, residual=-spot(view, 9)),
-        view,
-        Fusion(map_feature_weight=0, score_feature_weight=0),
-    )
-    assert scores.anomaly_map.max() == 0
+def test_less_than_usual_lowers_no_score(view: ModelInput) -> None:
+    answer = shipped.maps(view.brain.shape, deviations={Kind.RESIDUAL: -spot(view, 9)})
+    scores = scoring.score(answer, view, shipped.RESIDUAL_ONLY)
+    assert scores.slice_scores.min() == scores.slice_scores.max() == 0
 
 
 def test_nothing_is_scored_outside_the_brain(view: ModelInput) -> None:
-    everywhere = np.ones_like(view.slices[:, 0])
-    scores = scoring.score(
-        maps(view, residual=everywhere),
-        view,
-        Fusion(map_feature_weight=0, score_feature_weight=0),
-    )
+    everywhere = np.ones(view.brain.shape, dtype=np.float32)
+    answer = shipped.maps(view.brain.shape, raw={Kind.RESIDUAL: everywhere})
+    scores = scoring.score(answer, view, shipped.RESIDUAL_ONLY)
     assert scores.anomaly_map[~view.brain].max() == 0
     assert scores.anomaly_map[12][view.brain[12]].mean() > 0.8
 

@@ -47,7 +47,7 @@ def build(
             findings.anomaly_map[index],
             findings.labels[index],
             scale=scale,
-            title=f"NeuroSieve anomaly map   slice {index + 1}/{source.slice_count}",
+            title=render.title(findings, index),
             reading=render.reading(findings, index),
             factor=factor,
         )

@@ -7,8 +7,9 @@ from pydicom.sr.coding import Code
 
 from agent.dicom import codes, identifiers
 from agent.dicom.identifiers import Part
-from agent.dicom.objects import equipment, sentences
+from agent.dicom.objects import descriptions, equipment, sentences
 from agent.dicom.objects.context import ResultContext
+from agent.dicom.objects.descriptions import rounded
 from agent.imaging import outline
 from agent.imaging.results import Findings
 from storage.records import Lesion, Outcome
@@ -36,6 +37,7 @@ def of_study(context: ResultContext) -> sr.MeasurementsAndQualitativeEvaluations
         sr.QualitativeEvaluation(codes.INTENDED_USE, codes.RESEARCH_ONLY),
         sr.QualitativeEvaluation(codes.VERDICT, verdict),
         sr.QualitativeEvaluation(codes.PROCESSING_SUMMARY, summary),
+        *descriptions.of_study(analysis),
     ]
     if analysis.outcome is Outcome.NOT_ANALYSED:
         evaluations.append(
@@ -48,7 +50,7 @@ def of_study(context: ResultContext) -> sr.MeasurementsAndQualitativeEvaluations
         ),
         algorithm_id=_algorithm(context),
         finding_sites=[sr.FindingSite(codes.BRAIN)],
-        measurements=scores,
+        measurements=[*scores, *descriptions.study_numbers(analysis)],
         qualitative_evaluations=evaluations,
     )
     texts = [(codes.IMPRESSION, sentences.impression(context))]
@@ -84,6 +86,7 @@ def of_segment(
         algorithm_id=_algorithm(context),
         finding_sites=[sr.FindingSite(codes.BRAIN)],
         measurements=_measurements(lesion),
+        qualitative_evaluations=descriptions.of_lesion(lesion),
     )
 
 
@@ -114,31 +117,28 @@ def of_outline(
         algorithm_id=_algorithm(context),
         finding_sites=[sr.FindingSite(codes.BRAIN)],
         measurements=_measurements(lesion) if alone else [_diameter(lesion)],
+        qualitative_evaluations=descriptions.of_lesion(lesion),
     )
 
 
 def _measurements(lesion: Lesion) -> list[sr.Measurement]:
     return [
-        sr.Measurement(codes.VOLUME, _rounded(lesion.volume_ml), codes.MILLILITRE),
+        sr.Measurement(codes.VOLUME, rounded(lesion.volume_ml), codes.MILLILITRE),
         _diameter(lesion),
         _number(codes.ANOMALY_SCORE, lesion.mean_score, codes.MEAN),
         _number(codes.ANOMALY_SCORE, lesion.peak_score, codes.MAXIMUM),
+        *descriptions.lesion_numbers(lesion),
     ]
 
 
 def _diameter(lesion: Lesion) -> sr.Measurement:
     return sr.Measurement(
-        codes.DIAMETER, _rounded(lesion.diameter_mm), codes.MILLIMETRE, derivation=codes.MAXIMUM
+        codes.DIAMETER, rounded(lesion.diameter_mm), codes.MILLIMETRE, derivation=codes.MAXIMUM
     )
 
 
 def _number(name: Code, value: float, derivation: Code | None = None) -> sr.Measurement:
-    return sr.Measurement(name, _rounded(value), codes.NO_UNITS, derivation=derivation)
-
-
-def _rounded(value: float) -> float:
-    """Six significant digits: more would claim what no scanner measures, and overflow a DS."""
-    return float(f"{value:.6g}")
+    return sr.Measurement(name, rounded(value), codes.NO_UNITS, derivation=derivation)
 
 
 def _tracking(lesion: Lesion) -> sr.TrackingIdentifier:

@@ -76,7 +76,7 @@ def _segment(context: ResultContext, lesion: Lesion) -> highdicom.seg.SegmentDes
     analysis = context.analysis
     return highdicom.seg.SegmentDescription(
         segment_number=lesion.number,
-        segment_label=f"Anomaly {lesion.number}",
+        segment_label=_label(lesion),
         segmented_property_category=codes.ABNORMAL_STRUCTURE,
         segmented_property_type=codes.LESION_OF_BRAIN,
         algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
@@ -95,6 +95,13 @@ def _segment(context: ResultContext, lesion: Lesion) -> highdicom.seg.SegmentDes
         anatomic_regions=[codes.BRAIN],
         display_color=highdicom.color.CIELabColor(*_COLOURS[(lesion.number - 1) % len(_COLOURS)]),
     )
+
+
+def _label(lesion: Lesion) -> str:
+    """What a viewer lists."""
+    if lesion.mass_like is None:
+        return f"Anomaly {lesion.number}"
+    return f"Anomaly {lesion.number} ({'' if lesion.mass_like else 'not '}mass-like)"
 
 
 def _name_source_frames(result: Dataset, numbers: tuple[int, ...]) -> None:

@@ -1,7 +1,7 @@
 """What a report says in words: the verdict, what was read, and how the result came about."""
 
 from agent.dicom.objects.context import ResultContext
-from storage.records import Outcome, SeriesDecision
+from storage.records import Outcome, Pattern, SeriesDecision
 
 _RESEARCH = "Research use only, not for diagnosis."
 
@@ -20,7 +20,8 @@ def impression(context: ResultContext) -> str:
     count = len(context.lesions)
     volume_ml = sum(lesion.volume_ml for lesion in context.lesions)
     regions = "1 abnormal region" if count == 1 else f"{count} abnormal regions"
-    return f"{regions} found, {volume_ml:.1f} ml in all. {_scores(context)} {_RESEARCH}"
+    found = f"{regions} found, {volume_ml:.1f} ml in all."
+    return " ".join([found, *_pattern(context), _scores(context), _RESEARCH])
 
 
 def comments(context: ResultContext) -> list[str]:
@@ -36,6 +37,30 @@ def comments(context: ResultContext) -> list[str]:
         *map(_decision, context.decisions),
         replay,
     ]
+
+
+def _pattern(context: ResultContext) -> list[str]:
+    """What the regions look like together: a description of marks, not of a disease."""
+    pattern = context.analysis.pattern
+    if pattern is Pattern.MASS_LIKE:
+        alike = [str(lesion.number) for lesion in context.lesions if lesion.mass_like]
+        which = f"region {alike[0]}" if len(alike) == 1 else f"regions {', '.join(alike)}"
+        return [f"Pattern: mass-like anomaly ({which})."]
+    if pattern is Pattern.WHITE_MATTER:
+        spread = ", ".join(_spread(context))
+        where = f" ({spread})" if spread else ""
+        return [f"Pattern: white-matter changes{where}, no mass-like region."]
+    return []
+
+
+def _spread(context: ResultContext) -> list[str]:
+    analysis = context.analysis
+    parts = []
+    if analysis.near_ventricle is not None:
+        parts.append(f"{analysis.near_ventricle:.0%} within 10 mm of the ventricles")
+    if analysis.symmetry is not None:
+        parts.append(f"{analysis.symmetry:.0%} mirrored in the other half")
+    return parts
 
 
 def _scores(context: ResultContext) -> str:
