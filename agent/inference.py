@@ -15,9 +15,11 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from agent.errors import UnusableModel
+from agent.imaging.acceptance import NO_LIMITS, Limit, Limits
 from agent.imaging.findings import Thresholds
 from agent.imaging.pattern import ALL_MASS_LIKE, PatternRule
 from agent.imaging.scoring import Fusion, Kind, Maps, joined
+from agent.imaging.traits import Trait
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class ModelDescription:
     fusion: Fusion
     thresholds: Thresholds
     pattern: PatternRule
+    acceptance: Limits = NO_LIMITS
     operating_point: str
     slice_reference: tuple[float, ...]
     study_reference: tuple[float, ...]
@@ -252,6 +255,7 @@ def from_toml(values: dict[str, Any]) -> ModelDescription:
             version=thresholds_version(pixel, slice_, volume_ml, rule),
         ),
         pattern=rule,
+        acceptance=acceptance(values.get("acceptance", {})),
         operating_point=limits["operating_point"],
         slice_reference=tuple(float(score) for score in values["reference"]["slice_scores"]),
         study_reference=tuple(float(score) for score in values["reference"]["study_scores"]),
@@ -271,6 +275,18 @@ def fusion(values: dict[str, Any]) -> Fusion:
 def pattern(values: dict[str, Any]) -> PatternRule:
     """The rule in the table `[pattern]`; a model without it calls every region mass-like."""
     return PatternRule(**{field.name: float(values[field.name]) for field in fields(PatternRule)})
+
+
+def acceptance(values: dict[str, Any]) -> Limits:
+    """The limits in the table `[acceptance]`; a model without it has none."""
+    stack, single = (
+        tuple(
+            Limit(trait=Trait(name), **{side: float(value) for side, value in sides.items()})
+            for name, sides in values.get(use, {}).items()
+        )
+        for use in ("stack", "single")
+    )
+    return Limits(stack=stack, single=single)
 
 
 def thresholds_version(

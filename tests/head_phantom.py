@@ -43,7 +43,9 @@ def draw(
     distance = shell(z, y, x, 0.0)
     voxels = np.zeros(shape)
     if not stripped:
-        voxels[shell(z, y, x, 15.0) < 1] = SCALP
+        # No disc of scalp below the brain: a real head goes on there, and looks nothing like it.
+        above_neck = z > -(BRAIN_AXES_MM[0] + 9.0)
+        voxels[(shell(z, y, x, 15.0) < 1) & above_neck] = SCALP
         voxels[shell(z, y, x, 9.0) < 1] = SKULL
     brain = distance < 1
     noise = np.random.default_rng(seed)

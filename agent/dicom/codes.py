@@ -85,6 +85,9 @@ _REASONS: Final = {
     "NOT_A_HEAD": Code("NOTAHEAD", PRIVATE_SCHEME, "Images do not show a head"),
     "BAD_GEOMETRY": Code("BADGEOMETRY", PRIVATE_SCHEME, "Slices do not form a volume"),
     "UNREADABLE_PIXELS": Code("UNREADABLE", PRIVATE_SCHEME, "Pixels cannot be decoded"),
+    "UNFAMILIAR_IMAGES": Code(
+        "UNFAMILIAR", PRIVATE_SCHEME, "Images unlike those the model was made for"
+    ),
     "TECHNICAL_FAILURE": Code("FAILURE", PRIVATE_SCHEME, "Technical failure"),
 }
 _OTHER_REASON: Final = Code("OTHER", PRIVATE_SCHEME, "Other reason")

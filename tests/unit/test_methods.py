@@ -1,7 +1,6 @@
 """Methods: each learns, goes on where it was broken off, and hands over what can be shipped."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
-import head_phantom
-import shipped
-from agent.imaging import preprocess
-from agent.imaging.preprocess import MAX_VALUE, TISSUE_VALUE, ModelInput
+from agent.imaging.preprocess import MAX_VALUE, TISSUE_VALUE
 from agent.imaging.scoring import Kind
 from model_training import (
     catalogue,
@@ -21,13 +17,11 @@ from model_training import (
     config,
     export,
     graph,
-    metadata,
     trainer,
 )
 from model_training.config import Recipe
 from model_training.data import SliceSet
 from model_training.methods import Batch
-from model_training.metrics import Floats, Labels
 from model_training.trainer import Run
 
 RECIPES = Path(config.__file__).parent / "recipes"
@@ -257,39 +251,3 @@ def test_plain_denoising_is_the_default_without_its_adversary() -> None:
     )
     differing = {key for key in default if default[key] != denoising[key]}
     assert differing == {"name", "version", "adversarial_weight", "matching_weight"}
-
-
-def drawn_table() -> tuple[Floats, Labels]:
-    """Features of which the second alone tells the classes apart."""
-    found = np.random.default_rng(0).random((200, len(metadata.FEATURES)))
-    return found, found[:, 1] < 0.3
-
-
-def test_the_shortcut_classifier_learns_where_tumours_lie() -> None:
-    found, tumour = drawn_table()
-    scores = metadata.scores(metadata.fit(found, tumour), found)
-    assert scores[tumour].min() > scores[~tumour].mean()
-    assert ((scores > 0) & (scores < 1)).all()
-
-
-def test_the_shortcut_classifier_can_be_frozen_as_json() -> None:
-    found, tumour = drawn_table()
-    learnt = metadata.fit(found, tumour)
-    kept = json.dumps(dataclasses.asdict(learnt))
-    assert metadata.restored(json.loads(kept)) == learnt
-
-
-def test_the_shortcut_classifier_refuses_slices_of_one_class() -> None:
-    found, tumour = drawn_table()
-    with pytest.raises(ValueError, match="with and without tumour"):
-        metadata.fit(found, np.zeros_like(tumour))
-
-
-def test_every_source_slice_has_the_features_of_the_shortcut_classifier() -> None:
-    volume = head_phantom.draw(slices=130, spacing_mm=(1.0, 2.0, 2.0)).volume
-    view = preprocess.prepare(volume, size=64, context=1, brain_net=shipped.brain_net())
-    assert isinstance(view, ModelInput)
-    found = metadata.features(view)
-    assert found.shape == (130, len(metadata.FEATURES))
-    np.testing.assert_allclose(found[:, 1], np.abs(found[:, 0] - 0.6), atol=0.02)
-    assert TISSUE_VALUE - 0.05 < found[65, 4] < TISSUE_VALUE + 0.05

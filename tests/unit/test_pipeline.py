@@ -15,7 +15,7 @@ from agent.imaging.scoring import Kind, Maps
 from agent.imaging.volume import Volume
 from agent.inference import ModelDescription, OnnxModel, Provider
 
-THRESHOLDS = Thresholds(pixel=0.1, slice=1.0, minimum_volume_ml=0.5, version="test")
+THRESHOLDS = Thresholds(pixel=0.1, slice=3.0, minimum_volume_ml=0.5, version="test")
 
 
 class BrighterThanBrain:
