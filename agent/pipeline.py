@@ -1,10 +1,11 @@
 """The whole calculation: a volume, a model and thresholds in, findings or a reason out."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from agent.imaging import findings, pattern, preprocess, scoring, shape
+from agent.imaging import acceptance, findings, pattern, preprocess, scoring, shape, traits
 from agent.imaging.findings import Thresholds
 from agent.imaging.preprocess import ModelInput
 from agent.imaging.results import Findings, NotAnalysed
@@ -30,10 +31,14 @@ def analyse(
     report(0.2)
     if isinstance(prepared, NotAnalysed):
         return prepared
+    sight = traits.look(volume, prepared)
+    verdict = acceptance.judge(sight, described.acceptance, sequence=described.sequence)
+    if verdict.refusal is not None:
+        return verdict.refusal
     maps = run_in_batches(prepared, model, lambda share: report(0.2 + 0.6 * share))
     found = conclude(volume, prepared, maps, described, thresholds)
     report(1.0)
-    return found
+    return replace(found, remarks=verdict.remarks)
 
 
 def prepare(volume: Volume, model: AnomalyModel) -> ModelInput | NotAnalysed:

@@ -47,23 +47,35 @@ class Exercise:
 def learn(graph: ShippedGraph, slices: SliceSet) -> tuple[Fusion, dict[str, float]]:
     """The weights that find synthetic lesions best, and what each kind reaches alone."""
     exercise = prepare(graph, slices)
-    figures: dict[str, float] = {}
-    chosen = []
-    for use, maps, figure in (
-        ("map", exercise.raw, pixel_precision),
-        ("score", exercise.deviations, slice_auroc),
-    ):
-        sizes = usual_sizes(maps, exercise.brain)
-        weights, reached = best(
-            lambda weights, figure=figure, sizes=sizes: figure(  # type: ignore[misc]
-                exercise, weights * sizes
-            )
-        )
-        for number, kind in enumerate(Kind):
-            figures[f"{use}_{kind}"] = figure(exercise, np.eye(len(Kind))[number] * sizes)
-        figures[f"{use}_fused"] = reached
-        chosen.append(scaled(maps, exercise.brain, weights * sizes))
-    return Fusion(map_weights=chosen[0], score_weights=chosen[1]), figures
+    map_weights, drawn = choose(exercise, exercise.raw, pixel_precision)
+    score_weights, scored = choose(exercise, exercise.deviations, slice_auroc)
+    figures = {f"map_{name}": value for name, value in drawn.items()}
+    figures |= {f"score_{name}": value for name, value in scored.items()}
+    return Fusion(map_weights=map_weights, score_weights=score_weights), figures
+
+
+def choose(
+    exercise: Exercise,
+    maps: NDArray[np.float32],
+    figure: Callable[[Exercise, Floats], float],
+) -> tuple[tuple[float, ...], dict[str, float]]:
+    """The best weights of the kinds that the method has, and the figure of each and of all."""
+    sizes = usual_sizes(maps, exercise.brain)
+    tried = [
+        np.array(weights)
+        for weights in itertools.product(*(STEPS if size > 0 else (0.0,) for size in sizes))
+        if max(weights) == 1.0  # only ratios count
+    ]
+    if not tried:
+        raise ValueError("The network answers nothing but zeros: train it for longer.")
+    reached = [figure(exercise, weights * sizes) for weights in tried]
+    first = int(np.argmax(reached))
+    figures = {
+        str(kind): figure(exercise, np.eye(len(Kind))[number] * sizes)
+        for number, kind in enumerate(Kind)
+        if sizes[number] > 0
+    }
+    return scaled(maps, exercise.brain, tried[first] * sizes), figures | {"fused": reached[first]}
 
 
 def scaled(
@@ -73,18 +85,6 @@ def scaled(
     value = scoring.weighted(maps, weights.tolist())
     factor = TOP_VALUE / max(float(np.quantile(value[brain], 0.9995)), 1e-6)
     return tuple(float(f"{weight:.3g}") for weight in weights * factor)
-
-
-def best(figure: Callable[[Floats], float]) -> tuple[Floats, float]:
-    """The tried weights of the highest figure; one of them is always 1, as only ratios count."""
-    tried = [
-        np.array(weights)
-        for weights in itertools.product(STEPS, repeat=len(Kind))
-        if max(weights) == 1.0
-    ]
-    reached = [figure(weights) for weights in tried]
-    first = int(np.argmax(reached))
-    return tried[first], reached[first]
 
 
 def prepare(graph: ShippedGraph, slices: SliceSet) -> Exercise:

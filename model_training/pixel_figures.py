@@ -31,7 +31,7 @@ def best_dice(sheet: Scoresheet) -> Figure:
         total = positives[:, -1:]
         # The last column marks every pixel there is.
         overlap = 2 * positives / np.maximum(positives + negatives + total, 1)
-        return np.asarray(overlap[:, :-1].max(axis=1), dtype=np.float64)
+        return np.asarray(overlap[:, :-1].max(axis=1, initial=0.0), dtype=np.float64)
 
     return over_thresholds(sheet, figure)
 

@@ -62,19 +62,11 @@ _WORDS = {
         "the sections of the brain have another outline than axial ones",
         "the sections of the brain are ellipses",
     ),
-    Trait.ELONGATION: (
-        "the sections of the brain are rounder than axial ones",
-        "the sections of the brain are narrower than axial ones",
-    ),
-    Trait.TURN: (
-        "the sections of the brain lie straight",
-        "the sections of the brain do not run from front to back",
+    Trait.ASPECT: (
+        "the sections of the brain are too short from front to back for axial ones",
+        "the sections of the brain are too narrow for axial ones",
     ),
     Trait.BESIDE: ("there is room beside the brain", "the field of view cuts the brain off"),
-    Trait.RESTORATION: (
-        "the model restores the images too well",
-        "the model cannot restore the brain as it restores others",
-    ),
 }
 _REMARKS = {
     Trait.BELOW: "The images begin inside the brain: what lies below them was not analysed.",
@@ -83,7 +75,7 @@ _REMARKS = {
 
 
 def judge(sight: Sight, limits: Limits, *, sequence: str) -> Judgement:
-    """What can be said before the model has run."""
+    """What the voxels say."""
     return compare(
         measure(sight), limits.stack if is_stack(sight) else limits.single, sequence=sequence
     )

@@ -104,7 +104,8 @@ class Findings:
     `anomaly_map` is float32, 0 where nothing deviates; `pixel_threshold` is in its units.
     `labels` is uint16, 0 outside and a region's number inside. `slice_scores` and
     `slice_p_values` hold one value a slice; `slice_anomalous` says which passed the slice
-    threshold. A study is abnormal exactly when `regions` is not empty.
+    threshold. A study is abnormal exactly when `regions` is not empty. `remarks` are sentences on
+    what limits the answer, such as a part of the brain that was not imaged.
     """
 
     anomaly_map: NDArray[np.float32]
@@ -116,6 +117,7 @@ class Findings:
     study_p_value: float
     pixel_threshold: float
     regions: tuple[Region, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def abnormal(self) -> bool:

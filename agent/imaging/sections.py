@@ -12,30 +12,27 @@ WIDEST_SHARE = 0.85  # of the largest section: what counts for the outline
 CUT_DEPTH = 0.03  # of the brain's length, inside the image's edge: where a cut still shows
 
 
-def outlines(brain: Mask, spacing_mm: Spacing) -> tuple[float, float, float]:
-    """How oval the widest sections are (1 for an ellipse), how much longer than wide, and by how
-    many degrees their long axis is off the image's rows-to-columns axis (medians).
+def outlines(brain: Mask, spacing_mm: Spacing) -> tuple[float, float]:
+    """How oval the widest sections are (1 for an ellipse) and how long along the rows' axis
+    against their width (medians).
 
-    Axial sections are oval and longer than wide, with the long axis from front to back.
+    Axial sections are oval and longer from front to back than wide.
     """
     area = morphology.areas(brain)
     widest = brain[area >= WIDEST_SHARE * area.max()]
     found = np.array([outline(part, spacing_mm) for part in morphology.filled(widest)])
-    oval, elongation, turn = np.median(found, axis=0)
-    return float(oval), float(elongation), float(turn)
+    oval, aspect = np.median(found, axis=0)
+    return float(oval), float(aspect)
 
 
-def outline(section: NDArray[np.bool_], spacing_mm: Spacing) -> tuple[float, float, float]:
-    """The three of one section, by its second moments."""
+def outline(section: NDArray[np.bool_], spacing_mm: Spacing) -> tuple[float, float]:
+    """The two of one section, by its second moments."""
     points = np.argwhere(section) * np.array(spacing_mm[1:])
     # A pixel is no point: its own extent keeps the moments of a thin section above 0.
     moments = np.cov(points.T) + np.diag(np.square(spacing_mm[1:])) / 12
-    values, vectors = np.linalg.eigh(moments)
     area = len(points) * spacing_mm[1] * spacing_mm[2]
-    ellipse = 4 * np.pi * np.sqrt(values[0] * values[1])
-    long_axis = np.abs(vectors[:, 1])
-    turn = np.degrees(np.arctan2(long_axis[1], long_axis[0]))
-    return float(area / ellipse), float(np.sqrt(values[1] / values[0])), float(turn)
+    ellipse = 4 * np.pi * np.sqrt(np.linalg.det(moments))
+    return float(area / ellipse), float(np.sqrt(moments[0, 0] / moments[1, 1]))
 
 
 def ends(brain: Mask) -> tuple[float, float]:

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from agent.imaging import artefacts, contrast, grids, morphology, preprocess, sections
 from agent.imaging.morphology import Mask
 from agent.imaging.preprocess import TISSUE_VALUE, ModelInput
-from agent.imaging.scoring import Kind, Maps
 from agent.imaging.volume import Volume
 
 Image = NDArray[np.float32]
 Spacing = tuple[float, float, float]
 
 FEWEST_SLICES = 5  # with brain: fewer are single images and no part of a head
+LEAST_OVAL = 0.98  # of a single image: others lie at the skull base, where the cortex is no ribbon
 WIDE_SHARE = 0.5  # of the largest section: narrower ones are skull base and vertex
 MOST_SLICES = 8  # in which noise and ghosts are sought: they are in all or in none
 
@@ -31,12 +31,10 @@ class Trait(StrEnum):
     NOISE = "noise"
     GHOSTS = "ghosts"
     OVAL = "oval"
-    ELONGATION = "elongation"
-    TURN = "turn"
+    ASPECT = "aspect"
     BESIDE = "beside"
     BELOW = "below"
     ABOVE = "above"
-    RESTORATION = "restoration"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +98,7 @@ def is_stack(sight: Sight) -> bool:
 
 
 def measure(sight: Sight) -> tuple[Measured, ...]:
-    """All that can be measured before the model has run."""
+    """All that can be measured."""
     return tuple(
         Measured(trait=trait, value=value)
         for trait, value in values(sight)
@@ -113,29 +111,19 @@ def values(sight: Sight) -> Iterator[tuple[Trait, float]]:
     areas = morphology.areas(sight.brain)
     wide = only(sight, np.flatnonzero(areas >= WIDE_SHARE * areas.max()))
     details = contrast.detail(wide.image, wide.brain, wide.spacing_mm)
-    yield Trait.RIBBON, contrast.ribbon(wide.image, wide.brain, wide.spacing_mm)
+    oval, aspect = sections.outlines(sight.brain, sight.spacing_mm)
+    yield Trait.OVAL, oval
+    yield Trait.ASPECT, aspect
+    if is_stack(sight) or oval >= LEAST_OVAL:
+        yield Trait.RIBBON, contrast.ribbon(wide.image, wide.brain, wide.spacing_mm)
     yield Trait.LEAN, contrast.lean(details)
     yield Trait.TEXTURE, contrast.texture(details)
     count = len(wide.brain)
     some = only(wide, np.unique(np.linspace(0, count - 1, min(count, MOST_SLICES)).astype(int)))
     yield Trait.NOISE, artefacts.noise(some.working, some.working_brain, some.working_mm)
     yield Trait.GHOSTS, artefacts.ghosts(some.working, some.working_mm)
-    oval, elongation, turn = sections.outlines(sight.brain, sight.spacing_mm)
-    yield Trait.OVAL, oval
-    yield Trait.ELONGATION, elongation
-    yield Trait.TURN, turn
     yield Trait.BESIDE, sections.beside(wide.working_brain, wide.working_mm)
     if is_stack(sight):
         below, above = sections.ends(sight.brain)
         yield Trait.BELOW, below
         yield Trait.ABOVE, above
-
-
-def measure_answer(prepared: ModelInput, maps: Maps) -> tuple[Measured, ...]:
-    """How far the model's restoration is off in most of the brain, as a share of tissue.
-
-    A lesion fills less than half of a brain, so that the median does not see it.
-    """
-    residual = maps.raw[:, list(Kind).index(Kind.RESIDUAL)][prepared.brain]
-    value = float(np.median(np.abs(residual))) / TISSUE_VALUE
-    return (Measured(trait=Trait.RESTORATION, value=value),)

@@ -23,27 +23,27 @@ def drawn_table() -> tuple[Floats, Labels]:
     return found, found[:, 1] < 0.3
 
 
-def test_it_learns_where_tumours_lie() -> None:
+def test_the_shortcut_learns_where_tumours_lie() -> None:
     found, tumour = drawn_table()
     scores = metadata.scores(metadata.fit(found, tumour), found)
     assert scores[tumour].min() > scores[~tumour].mean()
     assert ((scores > 0) & (scores < 1)).all()
 
 
-def test_it_can_be_frozen_as_json() -> None:
+def test_the_shortcut_can_be_frozen_as_json() -> None:
     found, tumour = drawn_table()
     learnt = metadata.fit(found, tumour)
     kept = json.dumps(dataclasses.asdict(learnt))
     assert metadata.restored(json.loads(kept)) == learnt
 
 
-def test_it_refuses_slices_of_one_class() -> None:
+def test_the_shortcut_refuses_slices_of_one_class() -> None:
     found, tumour = drawn_table()
     with pytest.raises(ValueError, match="with and without tumour"):
         metadata.fit(found, np.zeros_like(tumour))
 
 
-def test_every_source_slice_has_the_features_of_it() -> None:
+def test_every_source_slice_has_features() -> None:
     volume = head_phantom.draw(slices=130, spacing_mm=(1.0, 2.0, 2.0)).volume
     view = preprocess.prepare(volume, size=64, context=1, brain_net=shipped.brain_net())
     assert isinstance(view, ModelInput)
@@ -53,7 +53,7 @@ def test_every_source_slice_has_the_features_of_it() -> None:
     assert TISSUE_VALUE - 0.05 < found[65, 4] < TISSUE_VALUE + 0.05
 
 
-def test_it_learns_from_slices_with_head_and_the_drawn_lesion(
+def test_the_shortcut_learns_from_slices_with_head_and_the_drawn_lesion(
     tmp_path: Path,
 ) -> None:
     phantom = head_phantom.draw(lesion_radius_mm=16)
