@@ -17,15 +17,14 @@ from agent.imaging.traits import Measured, Trait
 from agent.imaging.volume import Volume
 
 INNER_PERCENT = 2.0  # of the good volumes at either end do not set a limit
-STRETCH = 0.5  # of the distance from the median to the inner range: how far it is widened
-ROOM = 0.1  # of the same: what lies at least between a limit and the furthest good volume
+STRETCH = 0.75  # of the distance from the median to the inner range: how far it is widened
+ROOM = 0.25  # of the same: what lies at least between a limit and the furthest good volume
 SINGLE_PERCENT = {Trait.RIBBON: 1.0}  # of good single slices that a limit may refuse
 RARE_PERCENT = 0.2  # the same for the other traits
-DIGITS = 3
+DIGITS = 3  # significant ones
 
-# Where too little is as strange as too much, and where only one end is.
-_LEAST = (Trait.RIBBON, Trait.LEAN, Trait.TEXTURE, Trait.OVAL, Trait.ASPECT)
-_MOST = tuple(trait for trait in Trait if trait is not Trait.OVAL)
+# Where too little is as strange as too much; elsewhere only much is.
+_BOTH = (Trait.RIBBON, Trait.LEAN, Trait.TEXTURE, Trait.ASPECT)
 _OF_STACKS_ALONE = (Trait.BELOW, Trait.ABOVE)
 
 
@@ -118,9 +117,14 @@ def limit(trait: Trait, least: float, most: float) -> Limit:
     """A limit at the ends that matter."""
     return Limit(
         trait=trait,
-        least=round(least, DIGITS) if trait in _LEAST else -math.inf,
-        most=round(most, DIGITS) if trait in _MOST else math.inf,
+        least=rounded(least) if trait in _BOTH else -math.inf,
+        most=rounded(most),
     )
+
+
+def rounded(value: float) -> float:
+    """As many digits as `model.toml` shows."""
+    return float(f"{value:.{DIGITS}g}")
 
 
 def left_out(samples: Sequence[Sample]) -> tuple[Refusals, ...]:

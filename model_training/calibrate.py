@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.imaging.scoring import Fusion
-from model_training import examine, metrics
-from model_training.examine import Examined, Row
+from model_training.evaluation import examine, metrics
+from model_training.evaluation.examine import Examined, Row
 
 FILE_NAME = "calibration.json"
 QUIET_SHARE = 0.001  # of the pixels of normal brain

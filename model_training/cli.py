@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from model_training.audit_command import audit
 from model_training.brain.command import app as brain_app
+from model_training.image_sets.audit_command import audit
 from model_training.prepare.command import prepare
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -43,7 +43,8 @@ def run(
 @app.command()
 def calibrate(run_folder: RunFolder, data_folder: DataFolder) -> None:
     """Learn weights on synthetic lesions, choose thresholds on the calibration split, freeze."""
-    from model_training import examine, runs
+    from model_training import runs
+    from model_training.evaluation import examine
 
     chosen = runs.calibrate(run_folder, data_folder)
     typer.echo(f"{chosen.fusion}\n{chosen.rows[examine.MODEL]}\n{chosen.synthetic}")
@@ -69,7 +70,7 @@ def verdicts(
 ) -> None:
     """Learn on the training split what parts a mass from white-matter disease."""
     from model_training import config, runs
-    from model_training import verdicts as learning
+    from model_training.pattern import verdicts as learning
 
     recipe = config.load(run_folder / runs.RECIPE_FILE)
     learnt = learning.learn(data_folder, recipe, model_folder)
@@ -89,7 +90,7 @@ def evaluate(
 ) -> None:
     """Open the test split once: tables, figures, false alarms, other hospitals, one report."""
     from model_training import calibrate as calibration
-    from model_training import evaluation_run
+    from model_training.evaluation import evaluation_run
 
     frozen = calibration.load(run_folder)
     try:
@@ -108,7 +109,7 @@ def compare(
     split: Annotated[str, typer.Option(help="test or calibration.")] = "test",
 ) -> None:
     """Differences of two models on the same patients, with intervals, over several seeds."""
-    from model_training import run_comparison
+    from model_training.evaluation import run_comparison
 
     typer.echo(run_comparison.compare(ours, theirs, collection=collection, split=split))
 

@@ -15,6 +15,9 @@ class Recipe:
     `most_patients` above 0 takes only so many of the first collection's training patients. The
     fields from `inner_size` on are of `compression`'s methods: the size they reduce a slice to, the
     numbers they press it into, and for f-AnoGAN the share of steps before the encoder learns.
+
+    `adversary_share` is how hard the discriminator pulls at a restoration (the weighted sum of
+    `adversarial` and `matching`) against all other losses together; 0 turns it off.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Recipe:
     discriminator_rate: float = 4e-4
     warmup_steps: int = 50
     adversarial_from_step: int = 400
+    adversary_share: float = 0.3
     adversarial_weight: float = 0.1
     matching_weight: float = 1.0
     reconstruction_weight: float = 10.0

@@ -12,6 +12,8 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from model_training import losses
+
 
 @dataclass(frozen=True, kw_only=True)
 class CorruptionSettings:
@@ -194,7 +196,7 @@ def displaced(image: Tensor, lump: Lump, push: Tensor) -> Tensor:
 
 def neighbourhood(image: Tensor) -> Tensor:
     """The mean over 9 x 9 pixels."""
-    return functional.avg_pool2d(image, 9, 1, 4)
+    return losses.box_mean(image, 9)
 
 
 def smooth_noise(image: Tensor, chance: Generator, cells: int) -> Tensor:

@@ -16,7 +16,7 @@ from agent.imaging.scoring import Kind, Maps
 from model_training.calibrate import OPERATING_POINT, Calibration
 from model_training.config import Recipe
 from model_training.data import SliceSet
-from model_training.examine import MODEL
+from model_training.evaluation.examine import MODEL
 from model_training.graph import ShippedGraph
 
 OPSET = 18

@@ -16,10 +16,10 @@ from scipy import ndimage
 from sklearn.metrics import average_precision_score, roc_auc_score
 from torch import Generator as Chance
 from torch import Tensor
-from torch.nn import functional
 
 from agent.imaging import scoring
 from agent.imaging.scoring import Fusion, Kind
+from model_training import losses
 from model_training.corruption import neighbourhood, smooth_noise, uniform
 from model_training.data import SliceSet
 from model_training.graph import ShippedGraph, run
@@ -114,7 +114,7 @@ def with_lesions(image: Tensor, brain: Tensor, chance: Chance) -> tuple[Tensor, 
     peak = field.flatten(1).amax(1).view(-1, 1, 1, 1)
     level = peak - 0.15 - 0.9 * uniform(image, chance)
     foreign = (field > level) & brain
-    soft = functional.avg_pool2d(foreign.float(), 5, 1, 2)
+    soft = losses.box_mean(foreign.float(), 5)
     ramp = 0.6 + 0.4 * smooth_noise(image, chance, 3).clamp(-1, 1)
     shift = 0.03 + 0.3 * uniform(image, chance) ** 1.5
     flat = torch.lerp(image, neighbourhood(image), 0.5 * uniform(image, chance))

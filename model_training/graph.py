@@ -15,7 +15,7 @@ from agent.imaging.preprocess import ModelInput
 from agent.imaging.scoring import Kind, Maps
 from model_training import losses
 from model_training.data import SliceSet
-from model_training.methods import Parts, middle
+from model_training.methods.method import Parts, middle
 from model_training.networks import Critic, feature_distance
 
 HEIGHTS = 6  # relative heights at which normal maps are kept; between them they are interpolated
@@ -68,7 +68,7 @@ class ShippedGraph(nn.Module):
         deviation: Tensor = self.get_buffer("deviation")
         at_mean = torch.einsum("bl,klhw->bkhw", weights, mean)
         at_deviation = torch.einsum("bl,klhw->bkhw", weights, deviation)
-        return (functional.avg_pool2d(maps, 5, 1, 2) - at_mean) / at_deviation
+        return (losses.box_mean(maps, 5) - at_mean) / at_deviation
 
 
 def height_weights(position: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
 
+from model_training import losses
+
 LOGIT_GAIN = 10.0
 DETAIL_GAIN = 8.0
 
@@ -85,7 +87,7 @@ class Discriminator(nn.Module):
 
     def features(self, image: Tensor) -> list[Tensor]:
         """The three levels, at half, quarter and eighth resolution."""
-        fine = DETAIL_GAIN * (image - functional.avg_pool2d(image, 5, 1, 2))
+        fine = DETAIL_GAIN * (image - losses.box_mean(image, 5))
         signal = torch.cat([image, fine], dim=1)
         levels = []
         for level in self.levels:

@@ -6,27 +6,16 @@ from pathlib import Path
 
 from agent import inference
 from agent.imaging.brain import BrainNet
-from model_training import (
-    calibrate as calibration,
-)
-from model_training import (
-    catalogue,
-    checkpoint,
-    collection,
-    config,
-    data,
-    examine,
-    export,
-    fusion,
-    graph,
-    trainer,
-)
+from model_training import calibrate as calibration
+from model_training import checkpoint, collection, config, data, export, fusion, graph, trainer
 from model_training.calibrate import Calibration
 from model_training.collection import Split
 from model_training.config import Recipe
 from model_training.data import SliceSet
-from model_training.examine import Examined
+from model_training.evaluation import examine
+from model_training.evaluation.examine import Examined
 from model_training.graph import ShippedGraph
+from model_training.methods import catalogue
 from model_training.trainer import Run
 
 RECIPE_FILE = "recipe.toml"

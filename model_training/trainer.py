@@ -13,10 +13,11 @@ import torch
 from torch import Generator as Chance
 from torch.nn import functional
 
-from model_training import catalogue, checkpoint, corruption, validation
+from model_training import checkpoint, corruption, validation
 from model_training.config import Recipe
 from model_training.data import SliceSet
-from model_training.methods import Batch, Method
+from model_training.methods import catalogue
+from model_training.methods.method import Batch, Method
 from model_training.validation import Exam
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from torch import Tensor
 from model_training import corruption
 from model_training.config import Recipe
 from model_training.data import SliceSet
-from model_training.methods import Parts
+from model_training.methods.method import Parts
 
 SLICES = 64
 SEED = 7

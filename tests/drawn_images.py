@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from model_training.image_set import Image, ImageSet
+from model_training.image_sets.image_set import Image, ImageSet
 
 nib: Any = nibabel
 

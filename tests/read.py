@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from model_training import detections, froc, scoresheets, studies
 from model_training.calibrate import Frozen
-from model_training.examine import MODEL
-from model_training.readings import Reading
+from model_training.evaluation import detections, froc, scoresheets, studies
+from model_training.evaluation.examine import MODEL
+from model_training.evaluation.readings import Reading
 
 SHAPE = (12, 32, 32)
 SPACING_MM = (5.0, 1.0, 1.0)

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from model_training.metrics import BINS, TOP
-from model_training.scoresheets import PatientScores, Scoresheet
+from model_training.evaluation.metrics import BINS, TOP
+from model_training.evaluation.scoresheets import PatientScores, Scoresheet
 
 
 def patient(

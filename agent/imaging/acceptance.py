@@ -58,9 +58,9 @@ _WORDS = {
     ),
     Trait.NOISE: ("there is no noise", "the noise is too strong"),
     Trait.GHOSTS: ("there is no air", "ghosts or noise shine outside the head"),
-    Trait.OVAL: (
-        "the sections of the brain have another outline than axial ones",
+    Trait.RAGGED: (
         "the sections of the brain are ellipses",
+        "the sections of the brain have another outline than axial ones",
     ),
     Trait.ASPECT: (
         "the sections of the brain are too short from front to back for axial ones",

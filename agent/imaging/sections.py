@@ -13,16 +13,16 @@ CUT_DEPTH = 0.03  # of the brain's length, inside the image's edge: where a cut 
 
 
 def outlines(brain: Mask, spacing_mm: Spacing) -> tuple[float, float]:
-    """How oval the widest sections are (1 for an ellipse) and how long along the rows' axis
-    against their width (medians).
+    """How much of an ellipse with the same moments the widest sections lack, and how long they are
+    from front to back against their width (medians).
 
-    Axial sections are oval and longer from front to back than wide.
+    Axial sections are ellipses but for some thousandths, and longer than wide.
     """
     area = morphology.areas(brain)
     widest = brain[area >= WIDEST_SHARE * area.max()]
     found = np.array([outline(part, spacing_mm) for part in morphology.filled(widest)])
-    oval, aspect = np.median(found, axis=0)
-    return float(oval), float(aspect)
+    ragged, aspect = np.median(found, axis=0)
+    return float(ragged), float(aspect)
 
 
 def outline(section: NDArray[np.bool_], spacing_mm: Spacing) -> tuple[float, float]:
@@ -32,7 +32,7 @@ def outline(section: NDArray[np.bool_], spacing_mm: Spacing) -> tuple[float, flo
     moments = np.cov(points.T) + np.diag(np.square(spacing_mm[1:])) / 12
     area = len(points) * spacing_mm[1] * spacing_mm[2]
     ellipse = 4 * np.pi * np.sqrt(np.linalg.det(moments))
-    return float(area / ellipse), float(np.sqrt(moments[0, 0] / moments[1, 1]))
+    return float(1.0 - area / ellipse), float(np.sqrt(moments[0, 0] / moments[1, 1]))
 
 
 def ends(brain: Mask) -> tuple[float, float]:

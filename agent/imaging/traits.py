@@ -17,7 +17,7 @@ Image = NDArray[np.float32]
 Spacing = tuple[float, float, float]
 
 FEWEST_SLICES = 5  # with brain: fewer are single images and no part of a head
-LEAST_OVAL = 0.98  # of a single image: others lie at the skull base, where the cortex is no ribbon
+MOST_RAGGED = 0.02  # of a single image: others lie at the skull base, where no cortex is a ribbon
 WIDE_SHARE = 0.5  # of the largest section: narrower ones are skull base and vertex
 MOST_SLICES = 8  # in which noise and ghosts are sought: they are in all or in none
 
@@ -30,7 +30,7 @@ class Trait(StrEnum):
     TEXTURE = "texture"
     NOISE = "noise"
     GHOSTS = "ghosts"
-    OVAL = "oval"
+    RAGGED = "ragged"
     ASPECT = "aspect"
     BESIDE = "beside"
     BELOW = "below"
@@ -111,10 +111,10 @@ def values(sight: Sight) -> Iterator[tuple[Trait, float]]:
     areas = morphology.areas(sight.brain)
     wide = only(sight, np.flatnonzero(areas >= WIDE_SHARE * areas.max()))
     details = contrast.detail(wide.image, wide.brain, wide.spacing_mm)
-    oval, aspect = sections.outlines(sight.brain, sight.spacing_mm)
-    yield Trait.OVAL, oval
+    ragged, aspect = sections.outlines(sight.brain, sight.spacing_mm)
+    yield Trait.RAGGED, ragged
     yield Trait.ASPECT, aspect
-    if is_stack(sight) or oval >= LEAST_OVAL:
+    if is_stack(sight) or ragged <= MOST_RAGGED:
         yield Trait.RIBBON, contrast.ribbon(wide.image, wide.brain, wide.spacing_mm)
     yield Trait.LEAN, contrast.lean(details)
     yield Trait.TEXTURE, contrast.texture(details)

@@ -12,12 +12,13 @@ from typer.testing import CliRunner
 import head_phantom
 from agent import inference, pipeline, readers
 from agent.imaging.results import Findings
-from model_training import checkpoint, config, corruption, metrics, runs, trainer
+from model_training import checkpoint, config, corruption, runs, trainer
 from model_training.cli import app
 from model_training.config import Recipe
 from model_training.data import SliceSet
-from model_training.methods import Batch
-from model_training.restoring import Restoring
+from model_training.evaluation import metrics
+from model_training.methods.method import Batch
+from model_training.methods.restoring import Restoring
 
 RECIPE = """
 name = "tiny"

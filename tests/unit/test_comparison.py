@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import scored
-from model_training import comparison, resampling, slice_figures
-from model_training.scoresheets import Scoresheet
+from model_training.evaluation import comparison, resampling, slice_figures
+from model_training.evaluation.scoresheets import Scoresheet
 
 
 def better(sheet: Scoresheet, by: float) -> Scoresheet:

@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import roc_curve
 
 import scored
-from model_training import curves
+from model_training.evaluation import curves
 
 
 def test_the_roc_passes_through_the_points_of_the_definition() -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from model_training import detection_rates, detections
-from model_training.detections import Marks
+from model_training.evaluation import detection_rates, detections
+from model_training.evaluation.detections import Marks
 
 SHAPE = (12, 40, 40)
 VOXEL_ML = 0.005

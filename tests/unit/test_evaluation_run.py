@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from model_training import evaluation_run
 from model_training.collection import Split
+from model_training.evaluation import evaluation_run
 
 
 def test_the_test_split_is_opened_once_a_run(tmp_path: Path) -> None:

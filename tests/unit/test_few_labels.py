@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import drawn_images
-from model_training import few_labels
-from model_training.few_labels import Row
-from model_training.image_set import ImageSet
+from model_training.image_sets import few_labels
+from model_training.image_sets.few_labels import Row
+from model_training.image_sets.image_set import ImageSet
 
 
 @pytest.fixture(scope="module")

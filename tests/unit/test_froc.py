@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from model_training import detections, froc
-from model_training.froc import Sweep
+from model_training.evaluation import detections, froc
+from model_training.evaluation.froc import Sweep
 
 SHAPE = (10, 40, 40)
 LESION = np.s_[2:6, 10:20, 10:20]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import drawn_images
-from model_training import image_set
+from model_training.image_sets import image_set
 
 CHANCE_SEED = 2
 

@@ -12,9 +12,10 @@ import shipped
 from agent import readers
 from agent.imaging import preprocess
 from agent.imaging.preprocess import TISSUE_VALUE, ModelInput
-from model_training import collection, metadata
+from model_training import collection
 from model_training.config import Recipe
-from model_training.metrics import Floats, Labels
+from model_training.evaluation import metadata
+from model_training.evaluation.metrics import Floats, Labels
 
 
 def drawn_table() -> tuple[Floats, Labels]:

@@ -10,18 +10,11 @@ import torch
 
 from agent.imaging.preprocess import MAX_VALUE, TISSUE_VALUE
 from agent.imaging.scoring import Kind
-from model_training import (
-    catalogue,
-    checkpoint,
-    compression,
-    config,
-    export,
-    graph,
-    trainer,
-)
+from model_training import checkpoint, config, export, graph, trainer
 from model_training.config import Recipe
 from model_training.data import SliceSet
-from model_training.methods import Batch
+from model_training.methods import catalogue, compression
+from model_training.methods.method import Batch
 from model_training.trainer import Run
 
 RECIPES = Path(config.__file__).parent / "recipes"
@@ -250,4 +243,4 @@ def test_plain_denoising_is_the_default_without_its_adversary() -> None:
         for name in ("default.toml", "denoising.toml")
     )
     differing = {key for key in default if default[key] != denoising[key]}
-    assert differing == {"name", "version", "adversarial_weight", "matching_weight"}
+    assert differing == {"name", "version", "adversary_share"}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model_training import metrics
+from model_training.evaluation import metrics
 
 
 def test_auroc_counts_a_tie_half() -> None:

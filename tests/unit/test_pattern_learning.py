@@ -10,8 +10,10 @@ import answers
 import drawn_brain
 from agent import inference
 from agent.imaging.results import Shape
-from model_training import pattern, pattern_figures, pattern_samples
-from model_training.pattern_samples import Described, Marked, Sample
+from model_training.pattern import figures as pattern_figures
+from model_training.pattern import learning
+from model_training.pattern import samples as pattern_samples
+from model_training.pattern.samples import Described, Marked, Sample
 
 
 def varied(shape: Shape, chance: np.random.Generator) -> Shape:
@@ -69,7 +71,7 @@ def sample(name: str, *, tumour_patient: bool, lesion: drawn_brain.Mask) -> Samp
 
 
 def test_clearly_different_regions_are_told_apart_with_the_subject_left_out() -> None:
-    learnt = pattern.learn_described(cohort())
+    learnt = learning.learn_described(cohort())
     patients, elderly = learnt.groups
     assert (patients.subjects, patients.tumour_marked, patients.recognised) == (12, 12, 12)
     assert (elderly.subjects, elderly.mass_like) == (8, 0)
@@ -77,7 +79,7 @@ def test_clearly_different_regions_are_told_apart_with_the_subject_left_out() ->
 
 
 def test_each_weight_points_where_a_mass_differs() -> None:
-    rule = pattern.learn_described(cohort()).rule
+    rule = learning.learn_described(cohort()).rule
     assert rule.log_thickness > 0
     assert rule.asymmetry > 0
     assert rule.contrast > 0
@@ -85,7 +87,7 @@ def test_each_weight_points_where_a_mass_differs() -> None:
 
 
 def test_the_threshold_keeps_away_from_both_kinds() -> None:
-    assert 0.3 <= pattern.learn_described(cohort()).rule.threshold <= 0.7
+    assert 0.3 <= learning.learn_described(cohort()).rule.threshold <= 0.7
 
 
 def test_a_subject_given_twice_is_left_out_as_one() -> None:
@@ -96,26 +98,26 @@ def test_a_subject_given_twice_is_left_out_as_one() -> None:
         tumour_patient=False,
         regions=(Marked(shape=answers.MASS, tumour=False),),
     )
-    learnt = pattern.learn_described([*cohort(), *[strange] * 4])
+    learnt = learning.learn_described([*cohort(), *[strange] * 4])
     assert learnt.groups[1].mass_like == 4
 
 
 def test_many_marks_in_one_subject_weigh_no_more_than_one() -> None:
     labels = np.array([True, False, False, False, False])
-    weights = pattern.balanced(labels, np.array(["a", "b", "b", "b", "c"]))
+    weights = learning.balanced(labels, np.array(["a", "b", "b", "b", "c"]))
     np.testing.assert_allclose(weights, [2.5, 1.25 / 3, 1.25 / 3, 1.25 / 3, 1.25])
 
 
 def test_without_both_kinds_of_region_there_is_no_rule() -> None:
     with pytest.raises(ValueError, match="tumour-free subjects"):
-        pattern.learn_described(
+        learning.learn_described(
             [one for one in cohort() if one.tumour_patient and len(one.regions) == 1]
         )
 
 
 def test_a_missed_tumour_counts_among_the_subjects_but_not_among_the_marked() -> None:
     missed = Described(subject="missed", group="patients", tumour_patient=True, regions=())
-    rule = pattern.learn_described(cohort()).rule
+    rule = learning.learn_described(cohort()).rule
     (row,) = pattern_figures.count([missed], [rule])
     assert (row.subjects, row.marked, row.tumour_marked, row.mass_like) == (1, 0, 0, 0)
 
@@ -142,7 +144,7 @@ def test_a_rule_is_learnt_from_samples_and_read_back_by_the_agent() -> None:
         for kind, lesion in (("patient", mass), ("elderly", thin))
         for number in range(2)
     ]
-    learnt = pattern.learn(samples)
-    assert pattern.figures(samples, learnt.rule)[0].recognised == 2
-    table = tomllib.loads(pattern.as_toml(learnt.rule))
+    learnt = learning.learn(samples)
+    assert learning.figures(samples, learnt.rule)[0].recognised == 2
+    table = tomllib.loads(learning.as_toml(learnt.rule))
     assert inference.pattern(table["pattern"]) == learnt.rule

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import scored
-from model_training import metrics, pixel_figures, resampling
-from model_training.scoresheets import Scoresheet
+from model_training.evaluation import metrics, pixel_figures, resampling
+from model_training.evaluation.scoresheets import Scoresheet
 
 
 def added(sheet: Scoresheet, weights: np.ndarray) -> np.ndarray:

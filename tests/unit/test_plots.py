@@ -9,10 +9,10 @@ from PIL import Image
 
 import read
 import scored
-from model_training import cohort_tables, evaluate, groups, readings, reliability
-from model_training.examine import MODEL
-from model_training.plots import lesions, montage, scores, style, training
-from model_training.plots.montage import View
+from model_training.evaluation import cohort_tables, cohorts, groups, readings, reliability
+from model_training.evaluation.examine import MODEL
+from model_training.evaluation.plots import lesions, montage, scores, style, training
+from model_training.evaluation.plots.montage import View
 
 
 def pixels_of(path: Path, colour: str) -> int:
@@ -70,7 +70,7 @@ def test_losses_of_a_method_that_is_not_known_here_are_drawn_too(tmp_path: Path)
 
 def test_charts_are_drawn_from_a_cohort(tmp_path: Path) -> None:
     read_by_row = groups.by_row([read.subject(n, f"patient_{n}") for n in range(3)])
-    lines = evaluate.cohort("patients", read_by_row, read.FROZEN).lines
+    lines = cohorts.cohort("patients", read_by_row, read.FROZEN).lines
     sheets = {
         name: readings.sheet(name, read.FROZEN[name], part) for name, part in read_by_row.items()
     }
@@ -98,7 +98,7 @@ def test_figures_are_drawn_without_a_window() -> None:
 
 def test_charts_and_report_of_patients_without_any_lesion_are_made(tmp_path: Path) -> None:
     read_by_row = groups.by_row([read.subject(n, f"p_{n}", lesion=False) for n in range(3)])
-    cohort = evaluate.cohort("patients", read_by_row, read.FROZEN)
+    cohort = cohorts.cohort("patients", read_by_row, read.FROZEN)
     sheets = {
         name: readings.sheet(name, read.FROZEN[name], part) for name, part in read_by_row.items()
     }

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model_training import reliability
+from model_training.evaluation import reliability
 
 
 def test_a_subject_is_never_compared_with_itself() -> None:

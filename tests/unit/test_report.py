@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 import read
-from model_training import evaluate, groups, readings, report, tumour_free, worst
-from model_training.evaluate import Cohort
-from model_training.examine import MODEL
-from model_training.report import Evaluation, Provenance
+from model_training.evaluation import cohorts, groups, readings, report, tumour_free, worst
+from model_training.evaluation.cohorts import Cohort
+from model_training.evaluation.examine import MODEL
+from model_training.evaluation.report import Evaluation, Provenance
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def evaluation() -> Evaluation:
             minimum_volume_ml=0.1,
             thresholds=read.FROZEN,
         ),
-        cohorts=(evaluate.cohort("patients test", patients, read.FROZEN),),
+        cohorts=(cohorts.cohort("patients test", patients, read.FROZEN),),
         tumour_free=tumour_free.marked(healthy),
         coverage=(
             tumour_free.patient_coverage("patients", patients, calibrating=False),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model_training import resampling
+from model_training.evaluation import resampling
 
 
 def test_every_draw_holds_as_many_patients_as_there_are() -> None:

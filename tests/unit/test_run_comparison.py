@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import scored
-from model_training import run_comparison, scoresheets
+from model_training.evaluation import run_comparison, scoresheets
 
 
 def evaluated(root: Path, name: str, *, shift: float = 0.0) -> Path:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import scored
-from model_training import scoresheets
+from model_training.evaluation import scoresheets
 
 
 def test_kept_sheets_come_back_as_they_were(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 import drawn_images
-from model_training import classifiers, group_figures, shortcut_features, shortcuts
-from model_training.classifiers import Kind
 from model_training.cli import app
-from model_training.group_figures import Predictions
-from model_training.image_set import ImageSet
-from model_training.shortcut_features import Shortcut
-from model_training.shortcuts import Audit
+from model_training.image_sets import classifiers, group_figures, shortcut_features, shortcuts
+from model_training.image_sets.classifiers import Kind
+from model_training.image_sets.group_figures import Predictions
+from model_training.image_sets.image_set import ImageSet
+from model_training.image_sets.shortcut_features import Shortcut
+from model_training.image_sets.shortcuts import Audit
 
 
 @pytest.fixture(scope="module", autouse=True)

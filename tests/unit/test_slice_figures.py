@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import scored
-from model_training import metrics, resampling, slice_figures
-from model_training.scoresheets import Scoresheet
+from model_training.evaluation import metrics, resampling, slice_figures
+from model_training.evaluation.scoresheets import Scoresheet
 
 
 def repeated(sheet: Scoresheet, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

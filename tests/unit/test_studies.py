@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from model_training import studies
-from model_training.studies import Study
+from model_training.evaluation import studies
+from model_training.evaluation.studies import Study
 
 SHAPE = (6, 40, 40)
 EVERY_SLICE = np.ones(6, dtype=np.bool_)

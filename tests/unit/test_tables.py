@@ -2,8 +2,8 @@
 
 import pytest
 
-from model_training import tables
-from model_training.resampling import Interval
+from model_training.evaluation import tables
+from model_training.evaluation.resampling import Interval
 
 NOTHING = float("nan")
 

@@ -1,8 +1,8 @@
 """Which patients and slices a reader should look at."""
 
 import scored
-from model_training import worst
-from model_training.worst import Failure
+from model_training.evaluation import worst
+from model_training.evaluation.worst import Failure
 
 
 def test_missed_tumours_come_lowest_first_and_false_alarms_highest_first() -> None:

@@ -1,0 +1,1 @@
+"""The ways of learning what is normal, all of one shape: see `method.Method`."""
