@@ -180,7 +180,7 @@ def _register(database: Database, model: OnnxModel, folder: Path) -> None:
     version = ModelVersion(
         name=description.name,
         version=description.version,
-        sha256=description.sha256,
+        sha256=description.digest,
         folder=str(folder),
         active=True,
         registered_at=datetime.now(UTC),

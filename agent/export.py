@@ -69,11 +69,12 @@ def summarise(answers: Sequence[Answer], model: AnomalyModel, *, note: str) -> d
         "anomalous_slices": sum(int(one.slice_anomalous.sum()) for one in found),
         "lesions": [asdict(region) for one in found for region in one.regions],
         "spread": asdict(spread) if spread else None,
+        "remarks": sorted({remark for one in found for remark in one.remarks}),
         "not_analysed": [{"reason": one.reason, "sentence": one.sentence} for one in refused],
         "model": {
             "name": description.name,
             "version": description.version,
-            "sha256": description.sha256,
+            "sha256": description.digest,
             "thresholds": asdict(description.thresholds),
             "runtime": model.runtime,
         },

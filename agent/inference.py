@@ -62,6 +62,13 @@ class ModelDescription:
     training_data_sha256: str
     code_version: str
 
+    @property
+    def digest(self) -> str:
+        """What names the model in results: SHA-256 over `sha256`, `brain_sha256` and the weights of
+        the maps; another brain network or fusion answers otherwise though the graph stays."""
+        parts = (self.sha256, self.brain_sha256, repr(self.fusion))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
 
 class AnomalyModel(Protocol):
     """Anything that answers a batch of prepared slices with maps."""

@@ -3,7 +3,8 @@
 The weights of the kinds of maps come from synthetic lesions alone (`fusion`). What is chosen with
 expert labels of the calibration patients: the pixel threshold (highest pooled Dice) and the slice
 threshold (highest accuracy). What is read from tumour-free calibration slices and subjects alone:
-the p-values and the threshold that lets five per cent of tumour-free slices pass.
+the p-values and the threshold that lets five per cent of tumour-free slices pass. The shortcut
+classifier, a baseline, comes from the training patients' labels (`evaluation.metadata`).
 """
 
 import json
@@ -14,9 +15,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from agent import inference
+from agent.imaging.acceptance import NO_LIMITS, Limits
 from agent.imaging.scoring import Fusion
-from model_training.evaluation import examine, metrics
+from model_training import limits
+from model_training.evaluation import examine, metadata, metrics
 from model_training.evaluation.examine import Examined, Row
+from model_training.evaluation.metadata import Shortcut
 
 FILE_NAME = "calibration.json"
 QUIET_SHARE = 0.001  # of the pixels of normal brain
@@ -50,16 +55,23 @@ class Calibration:
     tumour_free_subjects: int
     synthetic: dict[str, float]
     """What the kinds and their fusion reach on synthetic lesions."""
+    acceptance: Limits = NO_LIMITS
+    """Which images the model may be asked about."""
+    shortcut: Shortcut | None = None
+    """None where there was nothing to learn it from, and in files of earlier versions."""
 
 
 def calibrate(
     patients: Sequence[Examined],
     tumour_free: Sequence[Examined],
     learnt: tuple[Fusion, dict[str, float]],
+    *,
+    acceptance: Limits = NO_LIMITS,
+    shortcut: Shortcut | None = None,
 ) -> Calibration:
     """A threshold for every way of scoring, with the fusion that `fusion.learn` found."""
     fusion, synthetic = learnt
-    scored = [examine.rows(patient, fusion) for patient in patients]
+    scored = [examine.rows(patient, fusion, shortcut) for patient in patients]
     frozen = {name: freeze(patients, [rows[name] for rows in scored]) for name in scored[0]}
     model = [rows[examine.MODEL] for rows in scored]
     scores, labels = pooled(patients, model)
@@ -75,6 +87,8 @@ def calibrate(
         patients=len(patients),
         tumour_free_subjects=len(tumour_free),
         synthetic=synthetic,
+        acceptance=acceptance,
+        shortcut=shortcut,
     )
 
 
@@ -120,7 +134,8 @@ def sum_counts(rows: Sequence[Row]) -> NDArray[np.int64]:
 
 def save(folder: Path, calibration: Calibration) -> None:
     """Freezes the choices beside the run."""
-    text = json.dumps(asdict(calibration), indent=1)
+    values = asdict(calibration) | {"acceptance": limits.as_table(calibration.acceptance)}
+    text = json.dumps(values, indent=1)
     (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
 
 
@@ -136,4 +151,7 @@ def load(folder: Path) -> Calibration:
     values["rows"] = {name: Frozen(**row) for name, row in values["rows"].items()}
     for key in ("slice_reference", "study_reference"):
         values[key] = tuple(values[key])
+    values["acceptance"] = inference.acceptance(values.get("acceptance", {}))
+    if values.get("shortcut") is not None:
+        values["shortcut"] = metadata.restored(values["shortcut"])
     return Calibration(**values)

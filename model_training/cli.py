@@ -6,8 +6,11 @@ from typing import Annotated
 
 import typer
 
+from model_training.ablation.command import ablation
+from model_training.border import one_sentence
 from model_training.brain.command import app as brain_app
 from model_training.image_sets.audit_command import audit
+from model_training.image_sets.images_command import images
 from model_training.prepare.command import prepare
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -22,6 +25,7 @@ def main() -> None:
 
 
 @app.command()
+@one_sentence
 def run(
     recipe_file: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe in TOML.")],
     data_folder: DataFolder,
@@ -41,6 +45,7 @@ def run(
 
 
 @app.command()
+@one_sentence
 def calibrate(run_folder: RunFolder, data_folder: DataFolder) -> None:
     """Learn weights on synthetic lesions, choose thresholds on the calibration split, freeze."""
     from model_training import runs
@@ -51,6 +56,7 @@ def calibrate(run_folder: RunFolder, data_folder: DataFolder) -> None:
 
 
 @app.command()
+@one_sentence
 def export(
     run_folder: RunFolder,
     out: Annotated[Path, typer.Option(help="The model folder to write.")],
@@ -63,6 +69,7 @@ def export(
 
 
 @app.command()
+@one_sentence
 def verdicts(
     run_folder: RunFolder,
     data_folder: DataFolder,
@@ -80,6 +87,7 @@ def verdicts(
 
 
 @app.command()
+@one_sentence
 def evaluate(
     run_folder: RunFolder,
     data_folder: DataFolder,
@@ -93,15 +101,11 @@ def evaluate(
     from model_training.evaluation import evaluation_run
 
     frozen = calibration.load(run_folder)
-    try:
-        report = evaluation_run.evaluate(run_folder, data_folder, model_folder, frozen, split=split)
-    except (FileExistsError, ValueError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
-    typer.echo(report)
+    typer.echo(evaluation_run.evaluate(run_folder, data_folder, model_folder, frozen, split=split))
 
 
 @app.command()
+@one_sentence
 def compare(
     ours: Annotated[list[Path], typer.Option("--run", help="Evaluated runs, one for each seed.")],
     theirs: Annotated[list[Path], typer.Option("--against", help="As many runs to compare with.")],
@@ -115,6 +119,7 @@ def compare(
 
 
 @app.command()
+@one_sentence
 def recalibrate(
     model_folder: Annotated[Path, typer.Option("--model", help="The model folder to fit.")],
     studies: Annotated[Path, typer.Option(help="A collection of tumour-free studies of a site.")],
@@ -133,20 +138,18 @@ def recalibrate(
     found = recalibration.measure(model, collection.members(studies))
     for name, sentence in found.refused:
         typer.echo(f"not used: {name}: {sentence}", err=True)
-    try:
-        threshold = recalibration.write(
-            model_folder, out, found, name=site, false_positive_rate=false_positive_rate
-        )
-    except ValueError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+    threshold = recalibration.write(
+        model_folder, out, found, name=site, false_positive_rate=false_positive_rate
+    )
     typer.echo(
         f"{out} written from {len(found.study_scores)} studies: slice threshold {threshold:.3f}."
     )
 
 
 app.command()(prepare)
+app.command()(ablation)
 app.command()(audit)
+app.command()(images)
 app.add_typer(brain_app, name="brain")
 
 if __name__ == "__main__":

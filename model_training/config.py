@@ -3,6 +3,7 @@
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from model_training.corruption import CorruptionSettings
 
@@ -16,6 +17,9 @@ class Recipe:
     fields from `inner_size` on are of `compression`'s methods: the size they reduce a slice to, the
     numbers they press it into, and for f-AnoGAN the share of steps before the encoder learns.
 
+    With `single_images` the first collection holds 2D images in two classes: the normal ones are
+    learnt from, framed by their heads. No brain is looked for, and sequence and plane are not read.
+
     `adversary_share` is how hard the discriminator pulls at a restoration (the weighted sum of
     `adversarial` and `matching`) against all other losses together; 0 turns it off.
     """
@@ -25,6 +29,7 @@ class Recipe:
     sequence: str
     plane: str
     collections: tuple[str, ...]
+    single_images: bool = False
     only_subjects: tuple[str, ...] = ()
     cross_site: tuple[str, ...] = ()
     method: str = "restoring"
@@ -67,12 +72,17 @@ class Recipe:
 
 def load(path: Path) -> Recipe:
     """The recipe in a TOML file; unknown keys are refused so that a typo cannot pass unseen."""
-    values = tomllib.loads(path.read_text(encoding="utf-8"))
-    corruption = CorruptionSettings(**values.pop("corruption", {}))
+    return parsed(tomllib.loads(path.read_text(encoding="utf-8")), str(path))
+
+
+def parsed(values: dict[str, Any], where: str) -> Recipe:
+    """The recipe of a TOML document's values; `where` names it in an error."""
+    fields = dict(values)
     for key in ("collections", "only_subjects", "cross_site"):
-        if key in values:
-            values[key] = tuple(values[key])
+        if key in fields:
+            fields[key] = tuple(fields[key])
     try:
-        return Recipe(**values, corruption=corruption)
+        corruption = CorruptionSettings(**fields.pop("corruption", {}))
+        return Recipe(**fields, corruption=corruption)
     except TypeError as error:
-        raise ValueError(f"{path} is not a recipe: {error}.") from error
+        raise ValueError(f"{where} is not a recipe: {error}.") from error

@@ -22,6 +22,7 @@ from agent.imaging.results import NotAnalysed
 from model_training import collection
 from model_training.collection import Member, Split, Subject
 from model_training.config import Recipe
+from model_training.image_sets import image_set
 
 CLEAN_MARGIN = 2  # slices between a training slice and the nearest tumour
 MIN_BRAIN_SHARE = 0.12  # of the crop: smaller brain sections teach nothing
@@ -75,7 +76,10 @@ def kept_slices(
     """`clean_slices`, read from `path` where an earlier start of the run has kept them."""
     if path.is_file():
         return read_slices(path)
-    slices = clean_slices(members, recipe, brain_net)
+    if recipe.single_images:
+        slices = normal_images(members, recipe)
+    else:
+        slices = clean_slices(members, recipe, brain_net)
     np.savez_compressed(path, **vars(slices))
     return slices
 
@@ -92,6 +96,22 @@ def read_slices(path: Path) -> SliceSet:
             subjects=int(kept["subjects"]),
             digest=str(kept["digest"]),
         )
+
+
+def normal_images(members: Sequence[Member], recipe: Recipe) -> SliceSet:
+    """Those of the 2D images that are known to be normal, with the head in place of the brain."""
+    normal = [member for member in members if member.abnormal is False]
+    if not normal:
+        raise ValueError("No image is known to be normal; `neurosieve-train prepare` says which.")
+    framed = [image_set.read_framed(member, recipe.size) for member in normal]
+    images = np.stack([image for image, _ in framed])[:, None].astype(np.float16)
+    return SliceSet(
+        images=images,
+        brain=np.stack([mask for _, mask in framed]),
+        positions=np.zeros(len(normal), dtype=np.float32),
+        subjects=len({member.group for member in normal}),
+        digest=hashlib.sha256(images.tobytes()).hexdigest(),
+    )
 
 
 def clean_slices(members: Sequence[Member], recipe: Recipe, brain_net: BrainNet) -> SliceSet:

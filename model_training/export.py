@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from agent import inference
 from agent.imaging.scoring import Kind, Maps
+from model_training import limits
 from model_training.calibrate import OPERATING_POINT, Calibration
 from model_training.config import Recipe
 from model_training.data import SliceSet
@@ -120,6 +121,7 @@ operating_point = "{OPERATING_POINT}"
 slice_scores = {list(calibration.slice_reference)!r}
 study_scores = {list(calibration.study_reference)!r}
 
+{limits.as_toml(calibration.acceptance)}
 [training]
 data_sha256 = "{slices.digest}"
 slices = {len(slices.images)}

@@ -27,6 +27,7 @@ from model_training.graph import ShippedGraph, run
 SEED = 11
 SLICES = 160
 STEPS = (0.0, 0.25, 0.5, 1.0)  # weights that are tried, in units of a kind's usual size
+NEARLY = 0.01  # of the figure: weights that reach this much less than the best are as good
 MIN_LESION_PIXELS = 20
 TOP_VALUE = 1.0
 STRIDE = 2  # pixels taken for the precision
@@ -59,7 +60,11 @@ def choose(
     maps: NDArray[np.float32],
     figure: Callable[[Exercise, Floats], float],
 ) -> tuple[tuple[float, ...], dict[str, float]]:
-    """The best weights of the kinds that the method has, and the figure of each and of all."""
+    """Weights of the kinds that the method has, and the figure of each and of all.
+
+    Synthetic lesions cannot tell weights apart that are nearly as good as the best: of those the
+    most even ones are taken, since what two kinds agree on is seldom noise.
+    """
     sizes = usual_sizes(maps, exercise.brain)
     tried = [
         np.array(weights)
@@ -69,13 +74,20 @@ def choose(
     if not tried:
         raise ValueError("The network answers nothing but zeros: train it for longer.")
     reached = [figure(exercise, weights * sizes) for weights in tried]
-    first = int(np.argmax(reached))
+    good = [index for index, value in enumerate(reached) if value >= max(reached) - NEARLY]
+    first = max(good, key=lambda index: evenness(tried[index]))
     figures = {
         str(kind): figure(exercise, np.eye(len(Kind))[number] * sizes)
         for number, kind in enumerate(Kind)
         if sizes[number] > 0
     }
     return scaled(maps, exercise.brain, tried[first] * sizes), figures | {"fused": reached[first]}
+
+
+def evenness(weights: Floats) -> float:
+    """The entropy of the weights' shares."""
+    shares = weights[weights > 0] / weights.sum()
+    return float(-(shares * np.log(shares)).sum())
 
 
 def scaled(

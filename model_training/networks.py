@@ -11,6 +11,7 @@ from model_training import losses
 
 LOGIT_GAIN = 10.0
 DETAIL_GAIN = 8.0
+FEATURE_BOX = 9
 
 
 def block(inputs: int, outputs: int) -> nn.Sequential:
@@ -113,13 +114,18 @@ class Critic(Protocol):
 
 
 def feature_distance(critic: Critic, first: Tensor, second: Tensor) -> Tensor:
-    """Mean over levels of the distance between channel-normalised features, at full size."""
+    """Mean over levels of the distance between the features of both, smoothed, at full size.
+
+    Unsmoothed, what differs most is noise, which no restoration repeats; and with channels
+    normalised, as LPIPS does it, a faint difference in dark tissue counts like a tumour.
+    """
     size = first.shape[-2:]
-    total = torch.zeros_like(first)
-    pairs = list(zip(critic.features(first), critic.features(second), strict=True))
-    for one, other in pairs:
-        one = one / (one.square().sum(1, keepdim=True) + 1e-6).sqrt()
-        other = other / (other.square().sum(1, keepdim=True) + 1e-6).sqrt()
-        distance = (one - other).square().sum(1, keepdim=True)
-        total = total + functional.interpolate(distance, size=size, mode="bilinear")
-    return total / len(pairs)
+    smooth = losses.box_mean(first, FEATURE_BOX), losses.box_mean(second, FEATURE_BOX)
+    pairs = zip(critic.features(smooth[0]), critic.features(smooth[1]), strict=True)
+    distances = [
+        functional.interpolate(
+            (one - other).square().sum(1, keepdim=True).sqrt(), size=size, mode="bilinear"
+        )
+        for one, other in pairs
+    ]
+    return torch.stack(distances).mean(dim=0)

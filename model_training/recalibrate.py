@@ -20,6 +20,7 @@ from model_training import collection
 from model_training.collection import Member
 
 FEWEST_STUDIES = 5
+NAME = r"[A-Za-z0-9][A-Za-z0-9.-]*"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,8 +58,13 @@ def measure(model: OnnxModel, members: Sequence[Member]) -> Site:
 def write(folder: Path, out: Path, site: Site, *, name: str, false_positive_rate: float) -> float:
     """Copies a model folder with the site's references; returns the new slice threshold.
 
-    Raises ValueError for too few studies or a rate that is none.
+    Raises ValueError for too few studies, a rate that is none or a name that no version can bear.
     """
+    if not re.fullmatch(NAME, name):
+        raise ValueError(
+            f'"{name}" cannot be part of a version: name the site with letters, digits, dots and '
+            "dashes only."
+        )
     if len(site.study_scores) < FEWEST_STUDIES:
         raise ValueError(
             f"{len(site.study_scores)} studies could be read; a site needs at least "

@@ -71,6 +71,8 @@ def _print(results: "list[Findings | NotAnalysed]", out: Path) -> None:
             f"p = {result.study_p_value:.2g}, {len(result.regions)} lesion(s), "
             f"{int(result.slice_anomalous.sum())} of {len(result.slice_scores)} slices anomalous."
         )
+        for remark in result.remarks:
+            say(remark)
     if len(found) > 1:
         abnormal = sum(result.abnormal for result in found)
         mass_like = sum(result.pattern is Pattern.MASS_LIKE for result in found)

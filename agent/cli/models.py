@@ -34,7 +34,7 @@ def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> Non
             "sequence": described.sequence,
             "plane": described.plane,
             "thresholds": described.thresholds.version,
-            "sha256": described.sha256[:12],
+            "sha256": described.digest[:12],
             "folder": configured.name,
         }
     ]
@@ -47,6 +47,6 @@ def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> Non
             "folder": Path(version.folder).name,
         }
         for version in known
-        if version.sha256 != described.sha256
+        if version.sha256 != described.digest
     )
     show(rows, columns=COLUMNS, title="Models", as_json=as_json)

@@ -17,6 +17,7 @@ def to_bytes(findings: Findings) -> bytes:
         "study_p_value": findings.study_p_value,
         "pixel_threshold": findings.pixel_threshold,
         "regions": [asdict(region) for region in findings.regions],
+        "remarks": findings.remarks,
     }
     buffer = io.BytesIO()
     np.savez_compressed(
@@ -45,6 +46,7 @@ def from_bytes(data: bytes) -> Findings:
             study_p_value=numbers["study_p_value"],
             pixel_threshold=numbers["pixel_threshold"],
             regions=tuple(_region(values) for values in numbers["regions"]),
+            remarks=tuple(numbers.get("remarks", ())),  # missing in older archives
         )
 
 

@@ -15,7 +15,9 @@ from agent.imaging.scoring import Fusion, Kind, Maps
 from model_training import collection
 from model_training.collection import Member, Subject
 from model_training.config import Recipe
-from model_training.evaluation import metrics
+from model_training.evaluation import metadata, metrics
+from model_training.evaluation.metadata import Shortcut
+from model_training.evaluation.slice_labels import slice_labels
 
 MIN_HEAD_SHARE = 0.2  # of the frame: slices with less head are not evaluated
 MODEL = "model"
@@ -71,22 +73,17 @@ def examine(
     return found
 
 
-def slice_labels(subject: Subject) -> NDArray[np.bool_]:
-    """Which source slices are abnormal; all of a subject that is known to be, where nobody drew
-    the lesion (a single picture of a set that is only sorted into folders)."""
-    touched = np.asarray(subject.lesion.any(axis=(1, 2)))
-    return np.ones_like(touched) if subject.abnormal and not touched.any() else touched
-
-
-def rows(examined: Examined, fusion: Fusion) -> dict[str, Row]:
-    """The model, each kind of map alone, the model without the discriminator, the baselines."""
+def rows(examined: Examined, fusion: Fusion, shortcut: Shortcut | None = None) -> dict[str, Row]:
+    """The model, each kind of map alone, the model without the discriminator, the baselines; with
+    a shortcut classifier also that one."""
     ways = {MODEL: fusion}
     for kind in Kind:
         if examined.maps.raw[:, list(Kind).index(kind)].any():
             ways[f"{kind} alone"] = alone(kind)
     ways["without discriminator features"] = without(fusion, Kind.FEATURES)
     scored = {name: model_row(examined, weights) for name, weights in ways.items()}
-    return scored | baseline_rows(examined)
+    scored |= baseline_rows(examined)
+    return scored if shortcut is None else scored | {metadata.ROW: shortcut_row(examined, shortcut)}
 
 
 def alone(kind: Kind) -> Fusion:
@@ -140,6 +137,12 @@ def baseline_rows(examined: Examined) -> dict[str, Row]:
     }
     tops = scoring.top_means(bright, inside, prepared)
     return scored | {BASELINES[3]: placed(examined, bright, tops)}
+
+
+def shortcut_row(examined: Examined, shortcut: Shortcut) -> Row:
+    """What position and size say; it draws no map."""
+    found = metadata.scores(shortcut, metadata.features(examined.prepared))
+    return Row(slice_scores=found, counts=None, anomaly_map=None)
 
 
 def placed(

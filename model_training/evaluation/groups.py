@@ -94,7 +94,7 @@ def open_group(
     read = [
         readings.read(
             one,
-            examine.rows(one, frozen.fusion),
+            examine.rows(one, frozen.fusion, frozen.shortcut),
             frozen.rows,
             found,
             minimum_volume_ml=frozen.minimum_volume_ml,

@@ -7,6 +7,7 @@ slices were picked. It draws no map, so it is no recipe but a row in every evalu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ from model_training import collection
 from model_training.collection import Member
 from model_training.config import Recipe
 from model_training.evaluation.metrics import Floats, Labels
+from model_training.evaluation.slice_labels import slice_labels
 
+FILE_NAME = "metadata.npz"
 ROW = "shortcut classifier (size and position)"
 FEATURES = ("height", "height off the middle", "head share", "brain share", "mean brightness")
 TUMOUR_HEIGHT = 0.6  # of the brain, from below: gliomas get rarer toward its base and its vertex
@@ -56,22 +59,40 @@ def features(prepared: ModelInput) -> Floats:
     )
 
 
+def learn(
+    path: Path, members: Sequence[Member], recipe: Recipe, brain_net: BrainNet, *, least_head: float
+) -> Shortcut | None:
+    """Learns from training patients, whose features are kept in `path` for the next time.
+
+    None where their slices are all alike: without a tumour, or all with one.
+    """
+    if not path.is_file():
+        if all(member.abnormal is False for member in members):
+            return None
+        found, tumour = table(members, recipe, brain_net, least_head=least_head)
+        np.savez_compressed(path, found=found, tumour=tumour)
+    with np.load(path) as kept:
+        found, tumour = kept["found"], kept["tumour"]
+    return fit(found, tumour) if tumour.any() and not tumour.all() else None
+
+
 def table(
     members: Sequence[Member], recipe: Recipe, brain_net: BrainNet, *, least_head: float
 ) -> tuple[Floats, Labels]:
-    """Features and "a tumour is in it" of all slices with at least so much head of the frame."""
-    rows, tumours = [], []
+    """Features and "a tumour is in it" of all slices with at least so much head of the frame;
+    nothing of who cannot be analysed."""
+    rows, tumours = [np.zeros((0, len(FEATURES)))], [np.zeros(0, dtype=np.bool_)]
     for member in members:
         subject = collection.read(member)
         prepared = preprocess.prepare(
             subject.volume, size=recipe.size, context=1, brain_net=brain_net
         )
         if isinstance(prepared, NotAnalysed):
-            raise ValueError(f"{member.folder} cannot be learnt from: {prepared.sentence}")
+            continue
         found = features(prepared)
         shown = found[:, HEAD] > least_head
         rows.append(found[shown])
-        tumours.append(np.asarray(subject.lesion.any(axis=(1, 2)))[shown])
+        tumours.append(slice_labels(subject)[shown])
     return np.concatenate(rows), np.concatenate(tumours)
 
 

@@ -43,6 +43,7 @@ class Provenance:
     model: str
     version: str
     model_sha256: str
+    brain_sha256: str
     runtime: str
     code_version: str
     training_data_sha256: str
@@ -89,6 +90,7 @@ def heading(of: Provenance) -> str:
     rows = [
         ["made by", f"`{of.command}`"],
         ["model, sha256", f"`{of.model_sha256}`"],
+        ["brain network, sha256", f"`{of.brain_sha256}`"],
         ["run by", of.runtime],
         ["exported by", of.code_version],
         ["training data, sha256", f"`{of.training_data_sha256}`"],
@@ -147,8 +149,8 @@ def worst_slices(found: Sequence[Case]) -> str:
     ]
     return (
         "## The worst slices\n\nThe lowest scores of slices with tumour and the highest without, "
-        "three of one patient at most; from 1 on the slice is called anomalous.\n\n"
-        + table(head, rows)
+        "three of one patient at most; from 1 on the slice is called anomalous. Patients bear the "
+        "number of their place in the collection.\n\n" + table(head, rows)
     )
 
 

@@ -13,16 +13,15 @@ from model_training.evaluation.resampling import Interval
 
 NEAR_MM = 3.0  # a region that comes this close to a known lesion, in a slice, is explained by it
 EVERYONE = "all"
+OTHERS = "others"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """One subject's verdict. `elsewhere` counts what comes near no known lesion; `group` is the
-    beginning of the subject's name. `mass_like` and `score` are None where a way of scoring tells
-    no patterns apart or has no study score."""
+    """One subject's verdict. `elsewhere` counts what comes near no known lesion. `mass_like` and
+    `score` are None where a way of scoring tells no patterns apart or has no study score."""
 
     name: str
-    group: str
     mass_like: bool | None
     score: float | None
     slices: int
@@ -57,7 +56,6 @@ def study(
     voxel_ml = float(np.prod(spacing_mm)) / 1000
     return Study(
         name=name,
-        group=name.split("_")[0],
         mass_like=mass_like,
         score=score,
         slices=int(evaluated.sum()),
@@ -89,9 +87,23 @@ class Alarms:
 
 def by_group(found: Sequence[Study]) -> list[Alarms]:
     """Each group, then all subjects together."""
-    names = sorted({one.group for one in found})
-    groups = [(name, [one for one in found if one.group == name]) for name in names]
+    groups = [(name, [found[place] for place in places]) for name, places in grouped(found).items()]
     return [alarms(name, part) for name, part in [*groups, (EVERYONE, list(found))]]
+
+
+def grouped(found: Sequence[Study]) -> dict[str, list[int]]:
+    """Places of the subjects by the beginning of their names, `ms` of `ms_101`.
+
+    Only a beginning that a number follows and that several subjects share names a group: any other
+    may be a patient's own name, which no report may show.
+    """
+    groups: dict[str, list[int]] = {}
+    for place, one in enumerate(found):
+        beginning, _, rest = one.name.partition("_")
+        groups.setdefault(beginning if rest.isdecimal() else OTHERS, []).append(place)
+    alone = [name for name, places in groups.items() if len(places) == 1 and name != OTHERS]
+    others = sorted([*groups.pop(OTHERS, []), *(groups.pop(name)[0] for name in alone)])
+    return dict(sorted(groups.items())) | ({OTHERS: others} if others else {})
 
 
 def alarms(name: str, found: Sequence[Study]) -> Alarms:

@@ -45,8 +45,7 @@ def coverages(readings: Readings) -> list[Coverage]:
     scores = [np.array([np.nan if one.score is None else one.score]) for one in found]
     whole = reliability.leave_one_out(scores) if len(scores) > 1 else []
     coverage = []
-    for group in sorted({one.group for one in found}):
-        chosen = [place for place, one in enumerate(found) if one.group == group]
+    for group, chosen in studies.grouped(found).items():
         for kind, parts in (("lesion-free slices", slices), ("studies", whole)):
             if parts:
                 name = f"{kind}, {group}"

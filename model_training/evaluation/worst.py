@@ -1,6 +1,6 @@
 """Picks the patients and slices that a reader should look at."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -40,13 +40,16 @@ class Case:
     height: float
 
 
-def slices(sheet: Scoresheet) -> list[Case]:
-    """The ten lowest scores with tumour, then the ten highest without, three a patient at most."""
+def slices(sheet: Scoresheet, known_as: Mapping[str, str]) -> list[Case]:
+    """The ten lowest scores with tumour, then the ten highest without, three a patient at most.
+
+    `known_as` says what a report calls the patient of that name.
+    """
     cases = [
         Case(
             failure=Failure.MISSED if area else Failure.FALSE,
             patient=number,
-            name=one.name,
+            name=known_as[one.name],
             slice=int(index),
             score=float(score),
             margin=float(score / sheet.slice_threshold) if sheet.slice_threshold > 0 else NAN,

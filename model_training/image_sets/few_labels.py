@@ -1,18 +1,20 @@
-"""How well a frozen GAN's features part two classes when only few groups have labels."""
+"""How well a frozen GAN's features part two classes with few labelled groups, and with all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from model_training.evaluation import metrics
 from model_training.evaluation.metrics import Labels
-from model_training.image_sets import classifiers, group_figures
-from model_training.image_sets.classifiers import Features, Kind
+from model_training.image_sets import group_figures, view_classifier
 from model_training.image_sets.group_figures import Figures, Groups, Predictions
+from model_training.image_sets.view_classifier import Views
 
-COUNTS = (10, 30, 100, None)  # labelled groups; None: all there are
+COUNTS = (10, 20, 40, 80, None)  # labelled groups of both classes; None: all there are
 DRAWS = 5
 FEWEST = 2  # labelled groups of the rarer class
+HALF = 0.5  # the threshold where labels are too few to choose one
 SEED = 1
 
 
@@ -31,38 +33,56 @@ class Row:
     highest: float
 
 
-def curve(
-    features: Features,
-    abnormal: Labels,
-    groups: Groups,
-    *,
-    train: Labels,
-    test: Labels,
-    counts: Sequence[int | None] = COUNTS,
-) -> tuple[Row, ...]:
-    """One row for each number of labelled groups that the training part has.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Labelled:
+    """Frozen features, and what is known of the images; the parts share no group.
 
-    `features` `[image, feature]` must come from a model that saw no image of `test`. Raises
-    ValueError where training and test share a group.
+    `views` must come from a model that saw no image of `calibration` or `test`. Raises ValueError
+    where two parts share a group.
     """
-    if np.intersect1d(groups[train], groups[test]).size:
-        raise ValueError("Training and test images share groups; split them by group.")
-    available = len(np.unique(groups[train]))
+
+    views: Views
+    abnormal: Labels
+    groups: Groups
+    train: Labels
+    calibration: Labels
+    test: Labels
+
+    def __post_init__(self) -> None:
+        known = [set(self.groups[part]) for part in (self.train, self.calibration, self.test)]
+        if len(set.union(*known)) < sum(map(len, known)):
+            raise ValueError("Training, calibration and test share groups; split them by group.")
+
+
+def curve(known: Labelled, counts: Sequence[int | None] = COUNTS) -> tuple[Row, ...]:
+    """One row for each number of labelled groups that the training part has."""
+    available = len(np.unique(known.groups[known.train]))
     chance = np.random.default_rng(SEED)
     rows = []
     for count in counts:
-        if count is not None and count >= available:
-            continue
-        draws = 1 if count is None else DRAWS
-        said = []
-        for _ in range(draws):
-            chosen = train if count is None else labelled(abnormal, groups, train, count, chance)
-            learnt = classifiers.learn(
-                Kind.LOGISTIC, features[chosen], abnormal[chosen], groups[chosen]
-            )
-            said.append(learnt.predictions(features[test]))
-        rows.append(row(count or available, said, abnormal[test], groups[test]))
+        if count is None:
+            rows.append(row(available, [with_all(known)], known))
+        elif count < available:
+            said = [with_few(known, count, chance) for _ in range(DRAWS)]
+            rows.append(row(count, said, known))
     return tuple(rows)
+
+
+def with_all(known: Labelled) -> Predictions:
+    """Learnt from all training images, with the threshold of best accuracy in calibration."""
+    learnt = view_classifier.learn(known.views[:, known.train], known.abnormal[known.train])
+    tried = learnt.scores(known.views[:, known.calibration])
+    threshold = metrics.best_accuracy_threshold(tried, known.abnormal[known.calibration])
+    scores = learnt.scores(known.views[:, known.test])
+    return Predictions(scores=scores, called=scores >= threshold)
+
+
+def with_few(known: Labelled, count: int, chance: np.random.Generator) -> Predictions:
+    """Learnt from so many training groups drawn at random; no other label takes part."""
+    chosen = labelled(known.abnormal, known.groups, known.train, count, chance)
+    learnt = view_classifier.learn(known.views[:, chosen], known.abnormal[chosen])
+    scores = learnt.scores(known.views[:, known.test])
+    return Predictions(scores=scores, called=scores >= HALF)
 
 
 def labelled(
@@ -79,13 +99,14 @@ def labelled(
     return train & np.isin(groups, np.concatenate(drawn))
 
 
-def row(count: int, said: Sequence[Predictions], abnormal: Labels, groups: Groups) -> Row:
+def row(count: int, said: Sequence[Predictions], known: Labelled) -> Row:
     """The mean figures of several draws."""
+    abnormal = known.abnormal[known.test]
     accuracies = [float(np.mean(one.called == abnormal)) for one in said]
     return Row(
         labelled_groups=count,
         draws=len(said),
-        figures=group_figures.measure(said, abnormal, groups),
+        figures=group_figures.measure(said, abnormal, known.groups[known.test]),
         lowest=min(accuracies),
         highest=max(accuracies),
     )

@@ -10,7 +10,7 @@ from scipy.spatial import Delaunay
 
 from agent.imaging import head, morphology
 from model_training import collection
-from model_training.collection import Split
+from model_training.collection import Member, Split
 
 Image = NDArray[np.float32]  # [row, column]
 Images = NDArray[np.float32]  # [image, row, column]
@@ -54,7 +54,7 @@ def read(folder: Path, *, size: int = SIZE) -> ImageSet:
             f"{folder} names no abnormal or no normal subjects; `neurosieve-train prepare` fills "
             "the column abnormal from class folders or a table."
         )
-    slices = [middle(collection.read(one).volume.voxels) for one in members]
+    slices = [middle_slice(one) for one in members]
     return ImageSet(
         images=np.stack([fitted(one, size) for one in slices]),
         sizes=np.array([one.shape for one in slices]),
@@ -64,9 +64,16 @@ def read(folder: Path, *, size: int = SIZE) -> ImageSet:
     )
 
 
-def middle(voxels: Images) -> Image:
-    """The middle slice of a volume."""
+def middle_slice(member: Member) -> Image:
+    """The image of a member; of a volume its middle slice."""
+    voxels = collection.read(member).volume.voxels
     return np.asarray(voxels[len(voxels) // 2])
+
+
+def read_framed(member: Member, size: int) -> tuple[Image, Mask]:
+    """The framed image of a member and its head."""
+    image = fitted(middle_slice(member), size)
+    return framed(image, head_mask(image))
 
 
 def fitted(image: Image, size: int) -> Image:

@@ -16,7 +16,7 @@ from model_training import checkpoint, config, corruption, runs, trainer
 from model_training.cli import app
 from model_training.config import Recipe
 from model_training.data import SliceSet
-from model_training.evaluation import metrics
+from model_training.evaluation import metadata, metrics
 from model_training.methods.method import Batch
 from model_training.methods.restoring import Restoring
 
@@ -190,6 +190,10 @@ def test_a_run_becomes_a_model_folder_that_the_agent_reads_and_the_test_split_op
     again = CliRunner().invoke(app, ["evaluate", *run, *data, "--model", str(model_folder)])
     assert again.exit_code == 1
     assert "has been opened" in again.output
+    shown = (model_folder / "report.md").read_text("utf-8")
+    assert metadata.ROW in shown
+    assert "patients_" not in shown + (model_folder / "evaluation.json").read_text("utf-8")
+    assert "patients,patient 4,patients_3\n" in (run_folder / "patients.csv").read_text("utf-8")
     figures = {path.name for path in (model_folder / "figures").iterdir()}
     assert figures >= {"losses.png", "scores.png", "roc.png", "montage.png", "failures.png"}
 

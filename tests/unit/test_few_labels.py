@@ -1,12 +1,24 @@
 """What a classifier on frozen features reaches with few labelled groups."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import drawn_images
-from model_training.image_sets import few_labels
-from model_training.image_sets.few_labels import Row
+from model_training.collection import Split
+from model_training.image_sets import few_labels, view_classifier
+from model_training.image_sets.few_labels import Labelled, Row
 from model_training.image_sets.image_set import ImageSet
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_trees() -> Iterator[None]:
+    """Twenty trees find this as well as two hundred."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(view_classifier, "TREES", 20)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -14,14 +26,21 @@ def images() -> ImageSet:
     return drawn_images.image_set(groups=400, tumour=False)
 
 
-def curve(images: ImageSet, strength: float) -> tuple[Row, ...]:
-    return few_labels.curve(
-        drawn_images.features(images, strength=strength),
-        images.abnormal,
-        images.groups,
-        train=images.splits == "train",
-        test=images.splits == "test",
+def known(images: ImageSet, strength: float) -> Labelled:
+    """Two views of noise that tells the classes apart as far as `strength` says."""
+    features = drawn_images.features(images, strength=strength).astype(np.float32)
+    return Labelled(
+        views=np.stack([features, features]),
+        abnormal=images.abnormal,
+        groups=images.groups,
+        train=images.part(Split.TRAIN),
+        calibration=images.part(Split.CALIBRATION),
+        test=images.part(Split.TEST),
     )
+
+
+def curve(images: ImageSet, strength: float) -> tuple[Row, ...]:
+    return few_labels.curve(known(images, strength))
 
 
 @pytest.fixture(scope="module")
@@ -71,13 +90,14 @@ def test_labels_come_from_the_training_part_alone(images: ImageSet) -> None:
     assert not (chosen & ~train).any()
 
 
-def test_training_and_test_may_not_share_a_group(images: ImageSet) -> None:
+def test_the_parts_may_not_share_a_group(images: ImageSet) -> None:
     first = np.arange(len(images.groups)) % 2 == 0
     with pytest.raises(ValueError, match="share groups"):
-        few_labels.curve(
-            drawn_images.features(images, strength=1.0),
-            images.abnormal,
-            images.groups,
-            train=first,
-            test=~first,
-        )
+        replace(known(images, 1.0), train=first, test=~first)
+
+
+def test_calibration_labels_do_not_reach_a_classifier_of_few_labels(images: ImageSet) -> None:
+    right = known(images, 3.0)
+    wrong = replace(right, abnormal=right.abnormal ^ right.calibration)
+    first, second = (few_labels.curve(one, counts=(10,))[0].figures for one in (right, wrong))
+    assert first == second

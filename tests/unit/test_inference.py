@@ -3,11 +3,14 @@
 import logging
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import shipped
 from agent import inference
 from agent.errors import UnusableModel
 from agent.imaging import brain
@@ -109,6 +112,19 @@ def test_without_a_gpu_nothing_is_printed_and_the_cpu_runs(
 def test_a_hidden_gpu_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "")
     assert not inference.gpu_is_visible()
+
+
+@pytest.mark.parametrize(
+    "changed", [{"sha256": "a" * 64}, {"brain_sha256": "b" * 64}, {"fusion": shipped.RESIDUAL_ONLY}]
+)
+def test_another_graph_brain_network_or_fusion_is_another_model(
+    model: OnnxModel, changed: dict[str, Any]
+) -> None:
+    assert replace(model.description, **changed).digest != model.description.digest
+
+
+def test_a_new_version_name_alone_is_no_other_model(model: OnnxModel) -> None:
+    assert replace(model.description, version="9").digest == model.description.digest
 
 
 def test_a_threshold_set_has_one_name() -> None:

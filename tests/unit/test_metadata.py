@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,50 @@ import shipped
 from agent import readers
 from agent.imaging import preprocess
 from agent.imaging.preprocess import TISSUE_VALUE, ModelInput
-from model_training import collection
+from agent.imaging.scoring import Kind
+from model_training import calibrate, collection
+from model_training.collection import Member, Subject
 from model_training.config import Recipe
-from model_training.evaluation import metadata
+from model_training.evaluation import examine, metadata
+from model_training.evaluation.examine import Examined
+from model_training.evaluation.metadata import Shortcut
 from model_training.evaluation.metrics import Floats, Labels
+
+RECIPE = Recipe(
+    name="", version="", sequence="FLAIR", plane="axial", collections=("drawn",), size=64
+)
+
+
+def write_patient(folder: Path, *, lesion_radius_mm: float) -> Recipe:
+    """A collection of one drawn head, and a recipe that goes with it."""
+    phantom = head_phantom.draw(lesion_radius_mm=lesion_radius_mm)
+    (folder / "somebody").mkdir(parents=True)
+    for name, values in (
+        ("FLAIR.nii.gz", phantom.volume.voxels),
+        ("mask.nii.gz", phantom.lesion.astype(np.uint8)),
+    ):
+        readers.write_nifti(folder / "somebody" / name, values, phantom.volume)
+    return RECIPE
+
+
+@cache
+def examine_phantom() -> Examined:
+    """A drawn head with a lesion, and maps where nothing deviates but the lesion."""
+    phantom = head_phantom.draw(lesion_radius_mm=16)
+    view = preprocess.prepare(phantom.volume, size=64, context=1, brain_net=shipped.brain_net())
+    assert isinstance(view, ModelInput)
+    bright = np.maximum(view.slices[:, 0] - TISSUE_VALUE, 0)
+    subject = Subject(
+        name="somebody", volume=phantom.volume, lesion=phantom.lesion, abnormal=None, group=""
+    )
+    share = preprocess.slices_to_source(view.head_share, view.geometry)
+    return Examined(
+        subject=subject,
+        prepared=view,
+        maps=shipped.maps(bright.shape, {Kind.RESIDUAL: bright}, {Kind.RESIDUAL: bright}),
+        labels=np.asarray(phantom.lesion.any(axis=(1, 2))),
+        evaluated=share > examine.MIN_HEAD_SHARE,
+    )
 
 
 def drawn_table() -> tuple[Floats, Labels]:
@@ -44,6 +86,50 @@ def test_the_shortcut_refuses_slices_of_one_class() -> None:
         metadata.fit(found, np.zeros_like(tumour))
 
 
+def test_what_was_read_of_the_training_patients_is_kept_for_the_next_time(tmp_path: Path) -> None:
+    recipe = write_patient(tmp_path / "data", lesion_radius_mm=16)
+    kept, members = tmp_path / metadata.FILE_NAME, collection.members(tmp_path / "data")
+
+    def learn(listed: Sequence[Member]) -> Shortcut | None:
+        return metadata.learn(kept, listed, recipe, shipped.brain_net(), least_head=0.2)
+
+    first = learn(members)
+    assert first is not None
+    assert learn([]) == first
+
+
+@pytest.mark.parametrize("patients", [0, 1])
+def test_without_a_tumour_to_learn_from_there_is_no_shortcut(tmp_path: Path, patients: int) -> None:
+    recipe = write_patient(tmp_path / "data", lesion_radius_mm=0)
+    members = collection.members(tmp_path / "data")[:patients]
+    kept = tmp_path / metadata.FILE_NAME
+    assert metadata.learn(kept, members, recipe, shipped.brain_net(), least_head=0.2) is None
+
+
+def test_the_shortcut_is_a_way_of_scoring_where_one_was_learnt() -> None:
+    examined = examine_phantom()
+    found, tumour = drawn_table()
+    learnt = metadata.fit(found, tumour)
+    row = examine.rows(examined, shipped.RESIDUAL_ONLY, learnt)[metadata.ROW]
+    assert len(row.slice_scores) == len(examined.labels)
+    assert row.anomaly_map is None
+    assert metadata.ROW not in examine.rows(examined, shipped.RESIDUAL_ONLY)
+
+
+def test_the_frozen_choices_keep_the_shortcut_and_earlier_files_have_none(tmp_path: Path) -> None:
+    learnt = metadata.fit(*drawn_table())
+    one = examine_phantom()
+    frozen = calibrate.calibrate([one], [one], (shipped.RESIDUAL_ONLY, {}), shortcut=learnt)
+    assert metadata.ROW in frozen.rows
+    calibrate.save(tmp_path, frozen)
+    assert calibrate.load(tmp_path) == frozen
+    path = tmp_path / calibrate.FILE_NAME
+    values = json.loads(path.read_text("utf-8"))
+    del values["shortcut"]
+    path.write_text(json.dumps(values), "utf-8")
+    assert calibrate.load(tmp_path).shortcut is None
+
+
 def test_every_source_slice_has_features() -> None:
     volume = head_phantom.draw(slices=130, spacing_mm=(1.0, 2.0, 2.0)).volume
     view = preprocess.prepare(volume, size=64, context=1, brain_net=shipped.brain_net())
@@ -57,19 +143,11 @@ def test_every_source_slice_has_features() -> None:
 def test_the_shortcut_learns_from_slices_with_head_and_the_drawn_lesion(
     tmp_path: Path,
 ) -> None:
-    phantom = head_phantom.draw(lesion_radius_mm=16)
-    (tmp_path / "somebody").mkdir()
-    for name, values in (
-        ("FLAIR.nii.gz", phantom.volume.voxels),
-        ("mask.nii.gz", phantom.lesion.astype(np.uint8)),
-    ):
-        readers.write_nifti(tmp_path / "somebody" / name, values, phantom.volume)
-    recipe = Recipe(
-        name="", version="", sequence="FLAIR", plane="axial", collections=("drawn",), size=64
-    )
+    recipe = write_patient(tmp_path, lesion_radius_mm=16)
+    lesion = head_phantom.draw(lesion_radius_mm=16).lesion
     found, tumour = metadata.table(
         collection.members(tmp_path), recipe, shipped.brain_net(), least_head=0.2
     )
     assert found[:, metadata.HEAD].min() > 0.2
-    assert tumour.sum() == phantom.lesion.any(axis=(1, 2)).sum()
-    assert len(tumour) == len(found) < len(phantom.lesion)
+    assert tumour.sum() == lesion.any(axis=(1, 2)).sum()
+    assert len(tumour) == len(found) < len(lesion)

@@ -11,11 +11,14 @@ from model_training.evaluation.cohorts import Cohort
 from model_training.evaluation.examine import MODEL
 from model_training.evaluation.report import Evaluation, Provenance
 
+NAME = "Doe"
+
 
 @pytest.fixture(scope="module")
 def evaluation() -> Evaluation:
     """Four patients and four tumour-free subjects of two groups."""
-    patients = groups.by_row([read.subject(n, f"patient_{n}") for n in range(4)])
+    patients = groups.by_row([read.subject(n, f"{NAME}_{n}") for n in range(4)])
+    known_as = {f"{NAME}_{n}": f"patient {n + 1}" for n in range(4)}
     names = ("old_1", "old_2", "ms_1", "ms_2")
     healthy = groups.by_row(
         [read.subject(10 + n, name, lesion=False) for n, name in enumerate(names)]
@@ -27,6 +30,7 @@ def evaluation() -> Evaluation:
             model="drawn",
             version="1",
             model_sha256="a" * 64,
+            brain_sha256="d" * 64,
             runtime="none",
             code_version="0",
             training_data_sha256="b" * 64,
@@ -41,7 +45,9 @@ def evaluation() -> Evaluation:
             tumour_free.patient_coverage("patients", patients, calibrating=False),
             *tumour_free.coverages(healthy),
         ),
-        worst=tuple(worst.slices(readings.sheet(MODEL, read.FROZEN[MODEL], patients[MODEL]))),
+        worst=tuple(
+            worst.slices(readings.sheet(MODEL, read.FROZEN[MODEL], patients[MODEL]), known_as)
+        ),
     )
 
 
@@ -93,6 +99,13 @@ def test_the_report_names_its_command_its_digests_and_how_thresholds_were_chosen
     for wanted in ("evaluate --run r", "a" * 64, "b" * 64, "c" * 64, "chosen by hand"):
         assert wanted in text
     assert "![ROC.](figures/roc.png)" in text
+
+
+def test_neither_report_nor_json_shows_the_name_of_a_subject(evaluation: Evaluation) -> None:
+    text, values = report.text(evaluation, {}), report.to_json(evaluation)
+    assert "patient 1" in text
+    assert '"patient 1"' in values
+    assert NAME not in text + values
 
 
 def test_figures_of_the_calibration_split_are_called_what_they_are(evaluation: Evaluation) -> None:

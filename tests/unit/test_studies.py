@@ -37,9 +37,16 @@ def test_what_is_marked_far_from_the_lesion_counts_even_in_a_region_that_touches
 
 
 def test_groups_follow_the_names_and_all_come_last() -> None:
-    groups = studies.by_group([read("ms_1"), read("nichart_1", KNOWN), read("ms_2", KNOWN)])
-    assert [(one.name, one.studies) for one in groups] == [("ms", 2), ("nichart", 1), ("all", 3)]
+    names = ("nichart_1", "ms_1", "nichart_2")
+    groups = studies.by_group([*(read(name) for name in names), read("ms_2", KNOWN)])
+    assert [(one.name, one.studies) for one in groups] == [("ms", 2), ("nichart", 2), ("all", 4)]
     assert groups[0].abnormal.value == 0.5
+
+
+def test_what_may_be_a_patients_name_names_no_group() -> None:
+    names = ("Doe_Jane", "Doe_John", "Roe_1961", "ms_1", "ms_2")
+    groups = studies.grouped([read(name) for name in names])
+    assert groups == {"ms": [3, 4], "others": [0, 1, 2]}
 
 
 def test_masses_are_counted_only_where_every_study_says_what_it_is() -> None:

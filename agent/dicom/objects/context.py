@@ -19,8 +19,9 @@ class ResultContext:
 
     `study` holds every readable image of the revision (headers are enough) and at least one;
     `source` the analysed series in slice order, None when none was chosen. `completion_evidence`
-    is one sentence: what decided that the study was complete. Dates and times of the objects are
-    those of `analysis.created_at`, which must know its time zone.
+    is one sentence: what decided that the study was complete; `remarks` are sentences on what
+    limits the answer. Dates and times of the objects are those of `analysis.created_at`, which must
+    know its time zone.
     """
 
     study: tuple[Dataset, ...]
@@ -30,6 +31,7 @@ class ResultContext:
     decisions: tuple[SeriesDecision, ...]
     completion_evidence: str
     namespace: UUID
+    remarks: tuple[str, ...] = ()
     series_number_base: int = 9000
     device_name: str = "NEUROSIEVE"
 

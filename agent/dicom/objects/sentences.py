@@ -7,21 +7,19 @@ _RESEARCH = "Research use only, not for diagnosis."
 
 
 def impression(context: ResultContext) -> str:
-    """The answer in one or two sentences that can be read alone."""
+    """The answer in a few sentences that can be read alone."""
     analysis = context.analysis
     if analysis.outcome is Outcome.NOT_ANALYSED:
         why = analysis.reason or "No reason was recorded."
         return f"NOT ANALYSED: this is no statement about the patient. {why} {_RESEARCH}"
     if analysis.outcome is Outcome.NO_ABNORMALITY:
-        return (
-            "No abnormality detected by the model. Disease is not ruled out by this. "
-            f"{_scores(context)} {_RESEARCH}"
-        )
+        nothing = "No abnormality detected by the model. Disease is not ruled out by this."
+        return " ".join([nothing, *context.remarks, _scores(context), _RESEARCH])
     count = len(context.lesions)
     volume_ml = sum(lesion.volume_ml for lesion in context.lesions)
     regions = "1 abnormal region" if count == 1 else f"{count} abnormal regions"
     found = f"{regions} found, {volume_ml:.1f} ml in all."
-    return " ".join([found, *_pattern(context), _scores(context), _RESEARCH])
+    return " ".join([found, *_pattern(context), *context.remarks, _scores(context), _RESEARCH])
 
 
 def comments(context: ResultContext) -> list[str]:
