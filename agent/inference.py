@@ -64,9 +64,9 @@ class ModelDescription:
 
     @property
     def digest(self) -> str:
-        """What names the model in results: SHA-256 over `sha256`, `brain_sha256` and the weights of
-        the maps; another brain network or fusion answers otherwise though the graph stays."""
-        parts = (self.sha256, self.brain_sha256, repr(self.fusion))
+        """What names the model in results: SHA-256 over `sha256`, `brain_sha256`, the weights of
+        the maps and the limits of acceptance; with others the same graph answers otherwise."""
+        parts = (self.sha256, self.brain_sha256, repr(self.fusion), repr(self.acceptance))
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -3,12 +3,14 @@
 import json
 from dataclasses import asdict
 
+from model_training.calibrate import QUIET_SHARE
 from model_training.evaluation import report
+from model_training.evaluation.examine import MODEL
 from model_training.evaluation.report import Provenance
 from model_training.evaluation.resampling import DRAWS
 from model_training.evaluation.sense import AUROC, PRECISION, Sense
 from model_training.evaluation.synthetic import Family
-from model_training.evaluation.tables import table, text
+from model_training.evaluation.tables import number, table, text
 
 COLUMNS = {
     AUROC: "slice AUROC",
@@ -29,7 +31,7 @@ def as_markdown(found: Sense, of: Provenance) -> str:
     brackets = f"Brackets: 95 % interval from drawing subjects anew, {DRAWS} times."
     parts = [
         report.heading(of),
-        report.thresholds(of),
+        thresholds(of),
         f"## Healthy subjects\n\n{found.subjects} subjects, {found.slices} slices.\n\n{CAUTION}",
         f"### Restoration\n\nMean absolute error against the untouched slice, over the brain or "
         f"over the lesion; brain tissue is 0.4. Copying a slice makes no error in health and "
@@ -38,6 +40,17 @@ def as_markdown(found: Sense, of: Provenance) -> str:
         f"### The model less another way of scoring, paired by subject\n\n{less_table(found)}",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def thresholds(of: Provenance) -> str:
+    """The model's thresholds, which no lesion took part in choosing (`calibrate.freeze`)."""
+    frozen = of.thresholds[MODEL]
+    pixel = "" if frozen.pixel is None else f", pixel {number(frozen.pixel)}"
+    return (
+        f"Thresholds, frozen before: slice {number(frozen.slice)}{pixel}. The first lets 5 % of "
+        f"the slices of healthy calibration subjects pass, the second {QUIET_SHARE:.1%} of the "
+        "pixels of their brains that have any value."
+    )
 
 
 def restoration_table(found: Sense) -> str:
