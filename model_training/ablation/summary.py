@@ -151,22 +151,22 @@ def matters(found: Sequence[Line]) -> str:
     """One paragraph: which changes move a figure further than patients and seeds explain."""
     compared = [line for line in found if line.less_first and line.group != CHANCE]
     seeds = [line for line in found if line.less_first and line.group == CHANCE]
-    if not compared:
-        return ""
+    if not seeds:
+        return "**What matters** is said once a variant with another seed alone is finished."
     said = [verdict(compared, seeds, name) for name in (AUROC, PRECISION)]
     return "**What matters.** " + " ".join(said)
 
 
 def verdict(compared: Sequence[Line], seeds: Sequence[Line], figure: str) -> str:
     """What is said about one figure."""
-    chance = max((abs(line.less_first[figure].value) for line in seeds), default=0.0)
+    chance = max(abs(line.less_first[figure].value) for line in seeds)
     moved = [line for line in compared if moves(line.less_first[figure], chance)]
     moved.sort(key=lambda line: line.less_first[figure].value)
     listed = "; ".join(f"{line.name} {text(line.less_first[figure])}" for line in moved)
-    spread = f" (another seed alone: up to {number(chance)})" if seeds else ""
     rest = [line.name for line in compared if line not in moved]
     return (
-        f"{NAMES[figure]} moves beyond chance{spread} with: {listed or 'nothing'}. "
+        f"{NAMES[figure]} moves further than patients and another seed (up to {number(chance)}) "
+        f"explain with: {listed or 'nothing'}. "
         f"Not separable from chance: {', '.join(rest) or 'nothing'}."
     )
 

@@ -14,6 +14,7 @@ from model_training.ablation import summary, trial, variants
 from model_training.cli import app
 from model_training.evaluation import scoresheets
 from model_training.evaluation.examine import MODEL
+from model_training.evaluation.resampling import Interval
 
 BASE = """
 name = "tiny"
@@ -127,7 +128,35 @@ def test_every_finished_variant_and_every_score_of_the_first_has_a_line(out: Pat
     difference = lines[-1]["less_first"]["auroc"]["value"]
     reached = [lines[place]["figures"]["auroc"]["value"] for place in (-1, 0)]
     assert difference == pytest.approx(reached[0] - reached[1])
-    assert "What matters" in (out / summary.TABLE_FILE).read_text()
+
+
+def line(name: str, group: str, low: float, value: float, high: float) -> summary.Line:
+    """A finished variant so far from the first in both figures."""
+    difference = Interval(value=value, low=low, high=high)
+    return summary.Line(
+        name=name,
+        group=group,
+        change="",
+        figures={},
+        less_first=dict.fromkeys((summary.AUROC, summary.PRECISION), difference),
+        subjects=1,
+        slices=1,
+        minutes=1.0,
+    )
+
+
+def test_only_what_neither_patients_nor_a_seed_explain_is_said_to_matter() -> None:
+    clear = line("no_mask", "mask", -0.3, -0.2, -0.1)
+    unsure = line("no_mass", "corruption", -0.3, -0.1, 0.1)
+    small = line("one_slice", "context", -0.02, -0.01, -0.001)
+    seed = line("seed_2", summary.CHANCE, -0.05, 0.02, 0.08)
+    said = summary.matters([clear, unsure, small, seed])
+    assert "explain with: no_mask -.200 [-.300, -.100]. " in said
+    assert "Not separable from chance: no_mass, one_slice." in said
+
+
+def test_nothing_is_said_to_matter_before_another_seed_is_known() -> None:
+    assert "no_mask" not in summary.matters([line("no_mask", "mask", -0.3, -0.2, -0.1)])
 
 
 def test_only_calibration_patients_are_scored(out: Path) -> None:
