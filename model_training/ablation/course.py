@@ -33,10 +33,8 @@ def run(
     listed = variants.load(file, steps=steps)
     chosen = chosen_of(listed, only)
     out.mkdir(parents=True, exist_ok=True)
-    nets: dict[Mask, BrainNet] = {
-        Mask.BRAIN: inference.load_brain(kept_brain(out, brain)),
-        Mask.HEAD: preparing.everywhere,
-    }
+    brain_net = inference.load_brain(kept_brain(out, brain))
+    nets: dict[Mask, BrainNet] = {Mask.BRAIN: brain_net, Mask.WIDE: preparing.widened(brain_net)}
     preparations = Preparations(out / PREPARED_FOLDER, data_folder, nets)
     for variant in chosen:
         first = variant is listed[0]

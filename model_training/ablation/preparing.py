@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy import ndimage
 
 from agent.imaging.brain import BrainNet, Image
 from agent.imaging.scoring import Kind, Maps
@@ -16,6 +17,7 @@ from model_training.data import SliceSet
 from model_training.evaluation import examine
 from model_training.evaluation.examine import Examined
 
+RIM_PIXELS = 8  # of the brain network's square: about 10 mm
 EMPTY = np.zeros((0, 0, 0), dtype=np.float32)
 UNANSWERED = Maps(  # until a variant's network has answered
     restoration=EMPTY,
@@ -24,9 +26,15 @@ UNANSWERED = Maps(  # until a variant's network has answered
 )
 
 
-def everywhere(slices: Image) -> Image:
-    """A `BrainNet` that takes the whole head for brain."""
-    return np.ones((len(slices), *slices.shape[2:]), dtype=np.float32)
+def widened(brain_net: BrainNet) -> BrainNet:
+    """A `BrainNet` that finds too much, as a mask by brightness would."""
+
+    def wide(slices: Image) -> Image:
+        size = 2 * RIM_PIXELS + 1
+        found = ndimage.maximum_filter(brain_net(slices), size=(1, size, size))
+        return np.asarray(found, dtype=np.float32)
+
+    return wide
 
 
 class Preparations:

@@ -8,9 +8,9 @@ group = "baseline"
 [variant.no_lesions]
 group = "corruption"
 corruption.lesion_share = 0.0        # any field of a recipe
-[variant.head_mask]
+[variant.wide_mask]
 group = "mask"
-mask = "head"
+mask = "wide"
 """
 
 import json
@@ -31,7 +31,7 @@ class Mask(StrEnum):
     """Where a variant looks."""
 
     BRAIN = "brain"  # as the brain network finds it
-    HEAD = "head"  # skull, scalp and eyes as well
+    WIDE = "wide"  # and a rim around it: meninges, skull, some scalp and orbit
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,9 +46,9 @@ group = "baseline"
 group = "corruption"
 corruption.mass_share = 0.0
 
-[variant.head_mask]
+[variant.wide_mask]
 group = "mask"
-mask = "head"
+mask = "wide"
 """
 
 
@@ -96,7 +96,7 @@ def run(file: Path, data_folder: Path, out: Path, *more: str) -> str:
 
 
 def test_a_variant_changes_its_own_fields_and_no_other(file: Path) -> None:
-    baseline, no_mass, head_mask = variants.load(file)
+    baseline, no_mass, wide_mask = variants.load(file)
     assert (baseline.recipe.corruption.mass_share, no_mass.recipe.corruption.mass_share) == (
         0.15,
         0.0,
@@ -104,7 +104,7 @@ def test_a_variant_changes_its_own_fields_and_no_other(file: Path) -> None:
     assert no_mass.recipe.corruption.lesion_share == 0.5
     assert no_mass.recipe.max_steps == 5
     assert no_mass.change == "corruption.mass_share = 0.0"
-    assert head_mask.mask is variants.Mask.HEAD
+    assert wide_mask.mask is variants.Mask.WIDE
 
 
 def test_a_field_that_no_recipe_has_is_refused_with_the_name_of_the_variant(
@@ -185,4 +185,4 @@ def test_an_unknown_variant_is_named_with_those_there_are(file: Path, data_folde
     arguments = ["ablation", str(file), "--data", str(data_folder), "--out", str(data_folder)]
     done = CliRunner().invoke(app, [*arguments, "--only", "no_such"])
     assert done.exit_code == 1
-    assert "head_mask" in done.output
+    assert "wide_mask" in done.output
