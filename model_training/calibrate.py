@@ -30,6 +30,10 @@ OPERATING_POINT = (
     "slice: highest accuracy on calibration patients; pixel: highest pooled Dice on calibration "
     "patients; minimum volume: a sphere of 10 mm"
 )
+QUIET_OPERATING_POINT = (
+    "slice: 5 % of normal calibration slices pass; pixel: 0.1 % of their pixels; minimum volume: a "
+    "sphere of 10 mm"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,7 @@ class Calibration:
     minimum_volume_ml: float
     slice_reference: tuple[float, ...]
     study_reference: tuple[float, ...]
+    operating_point: str = OPERATING_POINT
     patients: int
     tumour_free_subjects: int
     synthetic: dict[str, float]
@@ -84,6 +89,7 @@ def calibrate(
         minimum_volume_ml=MINIMUM_VOLUME_ML,
         slice_reference=tuple(round(float(score), 3) for score in np.sort(scores[~labels])),
         study_reference=tuple(round(score, 3) for score in sorted(studies)),
+        operating_point=OPERATING_POINT if labels.any() else QUIET_OPERATING_POINT,
         patients=len(patients),
         tumour_free_subjects=len(tumour_free),
         synthetic=synthetic,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from agent import inference
 from agent.imaging.scoring import Kind, Maps
 from model_training import limits
-from model_training.calibrate import OPERATING_POINT, Calibration
+from model_training.calibrate import Calibration
 from model_training.config import Recipe
 from model_training.data import SliceSet
 from model_training.evaluation.examine import MODEL
@@ -115,7 +115,7 @@ normalisation = "air 0, median of the brain 0.4, cut at 1.2, 0 beyond 2 mm outsi
 pixel = {frozen.pixel!r}
 slice = {frozen.slice!r}
 minimum_volume_ml = {calibration.minimum_volume_ml!r}
-operating_point = "{OPERATING_POINT}"
+operating_point = "{calibration.operating_point}"
 
 [reference]  # tumour-free calibration scores, rising: p = (1 + number at least as high) / (n + 1)
 slice_scores = {list(calibration.slice_reference)!r}

@@ -53,7 +53,7 @@ def find(
 
 def not_a_head(why: str) -> NotAnalysed:
     """The refusal with its reason."""
-    sentence = f"The images do not look like axial FLAIR images of a head: {why}."
+    sentence = f"The images do not look like axial images of a head: {why}."
     return NotAnalysed(reason=Reason.NOT_A_HEAD, sentence=sentence)
 
 
