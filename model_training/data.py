@@ -30,6 +30,10 @@ LESION_MARGIN = 4  # model pixels around a white-matter lesion that are cut out 
 MOST_LESION_SHARE = 0.15  # of a slice's brain: a slice with more is left out
 
 
+class Untrainable(ValueError):
+    """A subject in whose images no head or brain is found."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class SliceSet:
     """Slices [n, context, size, size] (float16), relative heights [n] of the middle ones, and masks
@@ -124,7 +128,7 @@ def clean_slices(members: Sequence[Member], recipe: Recipe, brain_net: BrainNet)
             subject.volume, size=recipe.size, context=recipe.context, brain_net=brain_net
         )
         if isinstance(prepared, NotAnalysed):
-            raise ValueError(f"{member.folder} cannot be trained on: {prepared.sentence}")
+            raise Untrainable(f"{member.folder} cannot be trained on: {prepared.sentence}")
         has_tumour = member.folder.parent.name == recipe.collections[0]
         brain, keep = clean_far(subject, prepared) if has_tumour else cut_out(subject, prepared)
         keep &= brain.mean(axis=(1, 2)) > MIN_BRAIN_SHARE

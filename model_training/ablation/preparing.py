@@ -1,6 +1,7 @@
 """Slices and patients for the variants, each prepared once and shared by all that see the same."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,9 @@ from model_training.data import SliceSet
 from model_training.evaluation import examine
 from model_training.evaluation.examine import Examined
 
-RIM_PIXELS = 8  # of the brain network's square: about 10 mm
+log = logging.getLogger(__name__)
+
+RIM_PIXELS = 4  # of the brain network's square: about 5 mm
 EMPTY = np.zeros((0, 0, 0), dtype=np.float32)
 UNANSWERED = Maps(  # until a variant's network has answered
     restoration=EMPTY,
@@ -65,8 +68,15 @@ class Preparations:
         return self._patients[key]
 
     def _kept(self, members: Sequence[Member], variant: Variant) -> SliceSet:
-        """Subject by subject, so that variants with fewer subjects find theirs prepared."""
-        return joined([self._of_subject(member, variant) for member in members])
+        """Subject by subject, so that variants with fewer subjects find theirs prepared. Those in
+        whom a variant's mask is no brain are left out: the table counts who is left."""
+        parts = []
+        for member in members:
+            try:
+                parts.append(self._of_subject(member, variant))
+            except data.Untrainable as refusal:
+                log.warning("%s is left out: %s", variant.name, refusal)
+        return joined(parts)
 
     def _of_subject(self, member: Member, variant: Variant) -> SliceSet:
         path = self._folder / f"{_key([member], variant)}.npz"

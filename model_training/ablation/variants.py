@@ -31,7 +31,7 @@ class Mask(StrEnum):
     """Where a variant looks."""
 
     BRAIN = "brain"  # as the brain network finds it
-    WIDE = "wide"  # and a rim around it: meninges, skull, some scalp and orbit
+    WIDE = "wide"  # and a rim of 5 mm: meninges, dark skull, some scalp and orbit
 
 
 @dataclass(frozen=True, kw_only=True)
