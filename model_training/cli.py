@@ -46,6 +46,21 @@ def run(
 
 @app.command()
 @one_sentence
+def join(
+    runs_folders: Annotated[
+        list[Path], typer.Option("--run", help="Runs of one recipe that differ in their seed.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the joined run, for `calibrate`.")],
+) -> None:
+    """Make one run of several seeds: the model answers with their mean."""
+    from model_training import runs
+
+    runs.join(runs_folders, out)
+    typer.echo(f"{out} joins {len(runs_folders)} runs.")
+
+
+@app.command()
+@one_sentence
 def calibrate(run_folder: RunFolder, data_folder: DataFolder) -> None:
     """Learn weights on synthetic lesions, choose thresholds on the calibration split, freeze."""
     from model_training import runs

@@ -1,5 +1,6 @@
 """The one graph that is shipped: what a method learnt, and what is normal at each place."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -34,18 +35,16 @@ class Normal:
     deviation: NDArray[np.float32]
 
 
-class ShippedGraph(nn.Module):
-    """(slices [batch, context, height, width], position [batch]) -> restoration
-    [batch, height, width], raw maps and deviations [batch, kinds, height, width]."""
+class Opinion(nn.Module):
+    """What one trained method says: slices [batch, context, height, width] -> restoration
+    [batch, 1, height, width] and raw maps [batch, kinds, height, width]."""
 
-    def __init__(self, parts: Parts, normal: Normal) -> None:
+    def __init__(self, parts: Parts) -> None:
         super().__init__()
         self.restorer, self.critic, self.marker = parts.restorer, parts.critic, parts.marker
-        self.register_buffer("mean", torch.from_numpy(normal.mean.copy()))
-        self.register_buffer("deviation", torch.from_numpy(normal.deviation.copy()))
 
-    def forward(self, slices: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Restoration, raw maps and deviations, as `agent.inference.OUTPUTS` names them."""
+    def forward(self, slices: Tensor) -> tuple[Tensor, Tensor]:
+        """Restoration and raw maps."""
         image = middle(slices)
         restoration = image if self.restorer is None else self.restorer(slices)
         zero = torch.zeros_like(image)
@@ -59,7 +58,27 @@ class ShippedGraph(nn.Module):
         }
         # Nothing is looked for where there is nothing to see.
         shown = (image > 0).to(image.dtype)
-        maps = torch.cat([raw[kind] * shown for kind in Kind], dim=1)
+        return restoration, torch.cat([raw[kind] * shown for kind in Kind], dim=1)
+
+
+class ShippedGraph(nn.Module):
+    """(slices [batch, context, height, width], position [batch]) -> restoration
+    [batch, height, width], raw maps and deviations [batch, kinds, height, width].
+
+    The mean of what all `parts` say: runs that differ in their seed alone err in different places.
+    """
+
+    def __init__(self, parts: Sequence[Parts], normal: Normal) -> None:
+        super().__init__()
+        self.opinions = nn.ModuleList(Opinion(one) for one in parts)
+        self.register_buffer("mean", torch.from_numpy(normal.mean.copy()))
+        self.register_buffer("deviation", torch.from_numpy(normal.deviation.copy()))
+
+    def forward(self, slices: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Restoration, raw maps and deviations, as `agent.inference.OUTPUTS` names them."""
+        restorations, raw = zip(*(opinion(slices) for opinion in self.opinions), strict=True)
+        maps = torch.stack(raw).mean(dim=0)
+        restoration = torch.stack(restorations).mean(dim=0)
         return restoration[:, 0], maps, self.deviations(maps, height_weights(position))
 
     def deviations(self, maps: Tensor, weights: Tensor) -> Tensor:
@@ -77,7 +96,7 @@ def height_weights(position: Tensor) -> Tensor:
     return functional.relu(1 - (position[:, None] * (HEIGHTS - 1) - heights).abs())
 
 
-def assemble(parts: Parts, slices: SliceSet) -> ShippedGraph:
+def assemble(parts: Sequence[Parts], slices: SliceSet) -> ShippedGraph:
     """The graph with normal maps learnt on the tumour-free training slices."""
     shape = (len(Kind), HEIGHTS, *slices.brain.shape[1:])
     plain = Normal(

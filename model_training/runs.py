@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from agent import inference
@@ -29,11 +30,14 @@ from model_training.evaluation.examine import Examined
 from model_training.evaluation.metadata import Shortcut
 from model_training.graph import ShippedGraph
 from model_training.methods import catalogue
+from model_training.methods.method import Parts
 from model_training.trainer import Run
 
 RECIPE_FILE = "recipe.toml"
 SLICES_FILE = "slices.npz"
 WATCHED_FILE = "watched.npz"
+MEMBERS_FOLDER = "members"
+SHARED_FILES = (RECIPE_FILE, SLICES_FILE, WATCHED_FILE, inference.BRAIN_FILE, trainer.LOSS_FILE)
 
 
 def train(recipe_file: Path, data_folder: Path, folder: Path, *, brain_graph: Path) -> Run:
@@ -121,13 +125,47 @@ def export_model(folder: Path, out: Path) -> float:
 def finished(folder: Path) -> tuple[Recipe, ShippedGraph, SliceSet]:
     """Recipe, graph (the averaged networks) and training slices of a run."""
     recipe = config.load(folder / RECIPE_FILE)
+    slices = data.read_slices(folder / SLICES_FILE)
+    parts = [trained(recipe, one) for one in members(folder)]
+    return recipe, graph.assemble(parts, slices), slices
+
+
+def members(folder: Path) -> list[Path]:
+    """The runs that were joined in a folder, or the folder alone."""
+    return sorted((folder / MEMBERS_FOLDER).glob("*")) or [folder]
+
+
+def trained(recipe: Recipe, folder: Path) -> Parts:
+    """What the last checkpoint of a run ships."""
     saved = checkpoint.load(folder)
     if saved is None:
         raise FileNotFoundError(f"{folder} holds no checkpoint: run `neurosieve-train run` first.")
     method = catalogue.build(recipe)
     method.networks.load_state_dict(saved["networks"])
-    slices = data.read_slices(folder / SLICES_FILE)
-    return recipe, graph.assemble(method.parts(), slices), slices
+    return method.parts()
+
+
+def join(folders: Sequence[Path], out: Path) -> None:
+    """Makes one run of several that learnt from the same slices by the same recipe.
+
+    Raises ValueError where they differ in more than the seed.
+    """
+    first, *others = folders
+    wanted = replace(config.load(first / RECIPE_FILE), seed=0)
+    digest = data.read_slices(first / SLICES_FILE).digest
+    for other in others:
+        if replace(config.load(other / RECIPE_FILE), seed=0) != wanted:
+            raise ValueError(f"{other} has another recipe than {first}: only the seed may differ.")
+        if data.read_slices(other / SLICES_FILE).digest != digest:
+            raise ValueError(f"{other} learnt from other slices than {first}.")
+    out.mkdir(parents=True, exist_ok=True)
+    for name in SHARED_FILES:
+        shutil.copyfile(first / name, out / name)
+    for number, folder in enumerate(folders, start=1):
+        member = out / MEMBERS_FOLDER / str(number)
+        member.mkdir(parents=True, exist_ok=True)
+        for name in (checkpoint.FILE_NAME, RECIPE_FILE):
+            shutil.copyfile(folder / name, member / name)
 
 
 def brain_of(folder: Path) -> BrainNet:

@@ -53,7 +53,7 @@ def run(variant: Variant, folder: Path, preparations: Preparations, *, each_scor
         return load(folder)
     slices, watched = preparations.slices(variant), preparations.watched(variant)
     trained = trainer.train(variant.recipe, slices, folder, watched=watched)
-    shipped = graph.assemble(trained.method.parts(), slices)
+    shipped = graph.assemble([trained.method.parts()], slices)
     learnt, _ = fusion.learn(shipped, watched)
     answered = [
         dataclasses.replace(one, maps=graph.maps(shipped, one.prepared))

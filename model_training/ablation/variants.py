@@ -1,6 +1,6 @@
 """The variants of a recipe, read from one TOML file.
 
-base = "default.toml"                # beside this file
+base = "default.toml"                # from this file's folder
 [every]                              # holds for all variants
 max_steps = 300
 [variant.baseline]                   # the first variant is what the others are compared with

@@ -140,7 +140,7 @@ def test_the_parts_of_a_method_fill_the_shipped_graph(method: str) -> None:
     of = recipe(method)
     torch.manual_seed(0)
     drawn = slices(of)
-    shipped_graph = graph.assemble(catalogue.build(of).parts(), drawn)
+    shipped_graph = graph.assemble([catalogue.build(of).parts()], drawn)
     maps = graph.run(shipped_graph, drawn.images, drawn.positions)
     assert maps.restoration.shape == (12, SIZE, SIZE)
     assert maps.raw.shape == maps.deviations.shape == (12, len(Kind), SIZE, SIZE)
@@ -155,7 +155,7 @@ def test_the_exported_graph_answers_as_the_torch_one(method: str, tmp_path: Path
     of = recipe(method)
     torch.manual_seed(0)
     drawn = slices(of)
-    shipped_graph = graph.assemble(catalogue.build(of).parts(), drawn)
+    shipped_graph = graph.assemble([catalogue.build(of).parts()], drawn)
     export.write_graph(shipped_graph, tmp_path / "model.onnx", of)
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     feed = {"slices": drawn.images.astype(np.float32), "position": drawn.positions}
@@ -210,7 +210,7 @@ def test_the_threshold_marks_a_voxel_by_its_brightness_alone() -> None:
     of = recipe("brightness")
     drawn = slices(of)
     maps = graph.run(
-        graph.assemble(catalogue.build(of).parts(), drawn), drawn.images, drawn.positions
+        graph.assemble([catalogue.build(of).parts()], drawn), drawn.images, drawn.positions
     )
     middle = drawn.images[:, 1].astype(np.float32)
     np.testing.assert_allclose(

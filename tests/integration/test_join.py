@@ -1,0 +1,91 @@
+"""Runs that differ in their seed, joined into one model that answers with their mean."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from agent import inference
+from model_training import config, graph, runs, trainer
+from model_training.cli import app
+from model_training.data import SliceSet
+
+RECIPE = """
+name = "tiny"
+version = "0.0.1"
+sequence = "FLAIR"
+plane = "axial"
+collections = ["patients"]
+size = 32
+generator_width = 8
+discriminator_width = 8
+batch = 4
+max_steps = {steps}
+adversarial_from_step = 1
+checkpoint_every = 2
+threads = 1
+seed = {seed}
+mixed_precision = false
+"""
+
+
+def slices(digest: str = "same") -> SliceSet:
+    """Random slices."""
+    chance = np.random.default_rng(0)
+    return SliceSet(
+        images=chance.random((8, 3, 32, 32), dtype=np.float32).astype(np.float16),
+        brain=np.ones((8, 32, 32), dtype=np.bool_),
+        positions=np.linspace(0, 1, 8, dtype=np.float32),
+        subjects=1,
+        digest=digest,
+    )
+
+
+def run(folder: Path, *, seed: int, steps: int = 2, digest: str = "same") -> Path:
+    """A finished run, as `neurosieve-train run` leaves it."""
+    folder.mkdir()
+    (folder / runs.RECIPE_FILE).write_text(RECIPE.format(seed=seed, steps=steps))
+    (folder / inference.BRAIN_FILE).write_bytes(b"not read here")
+    for name in (runs.SLICES_FILE, runs.WATCHED_FILE):
+        np.savez(folder / name, **vars(slices(digest)))
+    trainer.train(config.load(folder / runs.RECIPE_FILE), slices(), folder, watched=slices())
+    return folder
+
+
+def join(folders: list[Path], out: Path) -> tuple[int, str]:
+    """Exit code and output of the command."""
+    given = [part for folder in folders for part in ("--run", str(folder))]
+    done = CliRunner().invoke(app, ["join", *given, "--out", str(out)])
+    return done.exit_code, done.output
+
+
+def test_joined_runs_answer_with_the_mean_of_their_maps(tmp_path: Path) -> None:
+    folders = [run(tmp_path / str(seed), seed=seed) for seed in (1, 2)]
+    code, output = join(folders, tmp_path / "joined")
+    assert code == 0, output
+    image = slices()
+    one, other, both = (
+        graph.run(runs.finished(folder)[1], image.images, image.positions)
+        for folder in (*folders, tmp_path / "joined")
+    )
+    assert np.abs(one.raw - other.raw).max() > 1e-3
+    np.testing.assert_allclose(both.raw, (one.raw + other.raw) / 2, atol=1e-6)
+    np.testing.assert_allclose(
+        both.restoration, (one.restoration + other.restoration) / 2, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [({"steps": 4}, "only the seed may differ"), ({"digest": "other"}, "learnt from other slices")],
+)
+def test_runs_that_differ_in_more_than_the_seed_are_not_joined(
+    tmp_path: Path, changed: dict[str, int | str], sentence: str
+) -> None:
+    first = run(tmp_path / "first", seed=1)
+    second = run(tmp_path / "second", seed=2, **changed)  # type: ignore[arg-type]
+    code, output = join([first, second], tmp_path / "joined")
+    assert code == 1
+    assert sentence in output.replace("\n", " ")
+    assert not (tmp_path / "joined").exists()
