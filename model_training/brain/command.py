@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from model_training.border import one_sentence
+
 app = typer.Typer(no_args_is_help=True, help="Make the network that finds the brain.")
 
 Data = Annotated[Path, typer.Option("--data", help="Folder with the data collections.")]
@@ -15,6 +17,7 @@ Collections = Annotated[
 
 
 @app.command()
+@one_sentence
 def label(
     data_folder: Data,
     collections: Collections,
@@ -31,16 +34,17 @@ def label(
 
 
 @app.command()
+@one_sentence
 def train(
     data_folder: Data,
     collections: Collections,
     labels: Annotated[Path, typer.Option(help="Folder that `brain label` wrote.")],
     out: Annotated[Path, typer.Option(help="The ONNX file to write.")],
-    steps: Annotated[int, typer.Option(help="Batches of 16 slices.")] = 1450,
+    steps: Annotated[int, typer.Option(help="Batches of 16 slices.")] = 2550,
     seed: Annotated[int, typer.Option(help="Decides every draw.")] = 1,
     threads: Annotated[int, typer.Option(help="CPU threads.")] = 2,
 ) -> None:
-    """Train on the labels and write the graph (about 20 minutes on one core)."""
+    """Train on the labels and write the graph (about 35 minutes on one core)."""
     from model_training import collection
     from model_training.brain import learning, teacher, views
 
