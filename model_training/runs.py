@@ -125,8 +125,8 @@ def export_model(folder: Path, out: Path) -> float:
 def finished(folder: Path) -> tuple[Recipe, ShippedGraph, SliceSet]:
     """Recipe, graph (the averaged networks) and training slices of a run."""
     recipe = config.load(folder / RECIPE_FILE)
-    slices = data.read_slices(folder / SLICES_FILE)
     parts = [trained(recipe, one) for one in members(folder)]
+    slices = data.read_slices(folder / SLICES_FILE)
     return recipe, graph.assemble(parts, slices), slices
 
 
