@@ -19,7 +19,7 @@ from agent.imaging.results import NotAnalysed
 from agent.imaging.traits import Measured, Trait
 from agent.imaging.volume import Volume
 from model_training import collection, data
-from model_training.collection import Member, Split
+from model_training.collection import Member
 from model_training.config import Recipe
 
 INNER_PERCENT = 2.0  # of the good volumes at either end do not set a limit
@@ -54,17 +54,11 @@ def learn(data_folder: Path, recipe: Recipe, brain_net: BrainNet) -> Limits:
 
     Raises FileNotFoundError without training subjects, ValueError where none can be prepared.
     """
-    members = [*data.training_members(data_folder, recipe), *calibrating(data_folder, recipe)]
-    return fit(list(samples(members, recipe, brain_net)))
-
-
-def calibrating(data_folder: Path, recipe: Recipe) -> list[Member]:
-    """The calibration subjects of all collections of a recipe."""
-    return [
-        member
-        for name in recipe.collections
-        for member in collection.of_split(collection.members(data_folder / name), Split.CALIBRATION)
+    members = [
+        *data.training_members(data_folder, recipe),
+        *data.calibration_members(data_folder, recipe.collections),
     ]
+    return fit(list(samples(members, recipe, brain_net)))
 
 
 def samples(members: Sequence[Member], recipe: Recipe, brain_net: BrainNet) -> Iterator[Sample]:

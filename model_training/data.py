@@ -70,8 +70,16 @@ def training_members(root: Path, recipe: Recipe) -> list[Member]:
 
 def watched_members(root: Path, recipe: Recipe) -> list[Member]:
     """The calibration split of the first collection: on its tumour-free slices a run is watched."""
-    listed = collection.members(root / recipe.collections[0])
-    return list(collection.of_split(listed, Split.CALIBRATION))
+    return calibration_members(root, recipe.collections[:1])
+
+
+def calibration_members(root: Path, collections: Sequence[str]) -> list[Member]:
+    """The calibration split of some collections."""
+    return [
+        member
+        for name in collections
+        for member in collection.of_split(collection.members(root / name), Split.CALIBRATION)
+    ]
 
 
 def kept_slices(

@@ -47,7 +47,11 @@ class Exercise:
 
 def learn(graph: ShippedGraph, slices: SliceSet) -> tuple[Fusion, dict[str, float]]:
     """The weights that find synthetic lesions best, and what each kind reaches alone."""
-    exercise = prepare(graph, slices)
+    return learn_from(prepare(graph, slices))
+
+
+def learn_from(exercise: Exercise) -> tuple[Fusion, dict[str, float]]:
+    """The same from an exercise that was prepared."""
     map_weights, drawn = choose(exercise, exercise.raw, pixel_precision)
     score_weights, scored = choose(exercise, exercise.deviations, slice_auroc)
     figures = {f"map_{name}": value for name, value in drawn.items()}

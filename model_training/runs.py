@@ -11,7 +11,6 @@ from agent.imaging.brain import BrainNet
 from model_training import (
     acceptance,
     checkpoint,
-    collection,
     config,
     data,
     export,
@@ -22,7 +21,6 @@ from model_training import (
 )
 from model_training import calibrate as calibration
 from model_training.calibrate import Calibration
-from model_training.collection import Split
 from model_training.config import Recipe
 from model_training.data import SliceSet
 from model_training.evaluation import examine, metadata
@@ -60,13 +58,7 @@ def calibrate(folder: Path, data_folder: Path) -> Calibration:
     brain_net = brain_of(folder)
 
     def examined(collections: Sequence[str]) -> list[Examined]:
-        members = [
-            member
-            for name in collections
-            for member in collection.of_split(
-                collection.members(data_folder / name), Split.CALIBRATION
-            )
-        ]
+        members = data.calibration_members(data_folder, collections)
         return examine.examine(
             members, lambda prepared: graph.maps(shipped, prepared), recipe, brain_net
         )

@@ -102,7 +102,7 @@ def score_ways(shipped: ShippedGraph, watched: SliceSet) -> dict[str, Fusion]:
     ways = {ALONE.format(kind): examine.alone(kind) for _, kind in there}
     if len(there) > 1:
         for number, kind in there:
-            ways[WITHOUT.format(kind)] = relearnt(silenced(exercise, number))
+            ways[WITHOUT.format(kind)], _ = fusion.learn_from(silenced(exercise, number))
     return ways
 
 
@@ -111,13 +111,6 @@ def silenced(exercise: Exercise, number: int) -> Exercise:
     raw, deviations = exercise.raw.copy(), exercise.deviations.copy()
     raw[:, number], deviations[:, number] = 0, 0
     return dataclasses.replace(exercise, raw=raw, deviations=deviations)
-
-
-def relearnt(exercise: Exercise) -> Fusion:
-    """The weights that find the exercise's lesions best."""
-    map_weights, _ = fusion.choose(exercise, exercise.raw, fusion.pixel_precision)
-    score_weights, _ = fusion.choose(exercise, exercise.deviations, fusion.slice_auroc)
-    return Fusion(map_weights=map_weights, score_weights=score_weights)
 
 
 def sheets(patients: Sequence[Examined], ways: Mapping[str, Fusion]) -> list[Scoresheet]:

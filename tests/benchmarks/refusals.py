@@ -65,7 +65,10 @@ def left_out(data: Path, model: OnnxModel) -> Iterator[str]:
     """Training and calibration volumes of each site under limits learnt at the other sites; under
     the limits that they helped to set none is refused."""
     recipe = config.load(RECIPE)
-    known = [*training.training_members(data, recipe), *learning.calibrating(data, recipe)]
+    known = [
+        *training.training_members(data, recipe),
+        *training.calibration_members(data, recipe.collections),
+    ]
     samples = list(learning.samples(known, recipe, model.find_brain))
     for one in refusals.left_out(samples):
         name = f"{one.site}, limits learnt at the other sites"

@@ -6,12 +6,12 @@ import numpy as np
 import pydicom
 import pytest
 
+import real_series
 import shipped
 from agent import inference, pipeline, readers
 from agent.imaging import head, preprocess
 from agent.imaging.preprocess import ModelInput
 from agent.imaging.results import Findings, NotAnalysed, Reason
-from agent.imaging.volume import Volume
 
 ACCEPTED = [
     "lgg_flair/TCGA_CS_4941_19960909",
@@ -73,31 +73,8 @@ def test_the_lesion_of_brainix_is_far_larger_than_every_other_region(shared_data
 
 def found_in_brainix(shared_data: Path) -> Findings:
     """What the shipped model finds."""
-    volume = axial_volume(shared_data / "dicom" / "brainix" / "flair")
+    volume = real_series.stack(shared_data / "dicom" / "brainix" / "flair")
     model = inference.load(inference.default_folder(), provider=inference.Provider.CPU)
     found = pipeline.analyse(volume, model, model.description.thresholds)
     assert isinstance(found, Findings)
     return found
-
-
-def axial_volume(folder: Path) -> Volume:
-    """A classic series sorted along its normal."""
-    files = [pydicom.dcmread(path) for path in folder.iterdir() if path.suffix == ".dcm"]
-    row, column = (
-        np.array(files[0].ImageOrientationPatient[part], dtype=float)
-        for part in (slice(0, 3), slice(3, 6))
-    )
-    normal = np.cross(row, column)
-    files.sort(key=lambda file: float(normal @ np.array(file.ImagePositionPatient, dtype=float)))
-    first, last = (
-        np.array(files[i].ImagePositionPatient, dtype=float) for i in (0, len(files) - 1)
-    )
-    affine = np.eye(4)
-    affine[:3, 0] = (last - first) / (len(files) - 1)
-    affine[:3, 1] = column * float(files[0].PixelSpacing[0])
-    affine[:3, 2] = row * float(files[0].PixelSpacing[1])
-    affine[:3, 3] = first
-    voxels = np.stack([file.pixel_array for file in files]).astype(np.float32)
-    return Volume(
-        voxels=voxels, affine=affine, sources=tuple(file.SOPInstanceUID for file in files)
-    )
