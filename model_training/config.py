@@ -20,6 +20,9 @@ class Recipe:
     With `single_images` the first collection holds 2D images in two classes: the normal ones are
     learnt from, framed by their heads. No brain is looked for, and sequence and plane are not read.
 
+    `mirrored` shows the generator the mirror image of the slice beside it: half a brain tells what
+    the other should look like.
+
     `adversary_share` is how hard the discriminator pulls at a restoration (the weighted sum of
     `adversarial` and `matching`) against all other losses together; 0 turns it off.
     """
@@ -36,6 +39,7 @@ class Recipe:
     most_patients: int = 0
     size: int = 128
     context: int = 3
+    mirrored: bool = False
     generator_width: int = 40
     discriminator_width: int = 32
     spectral_norm: bool = True

@@ -218,7 +218,7 @@ def middle(slices: Tensor) -> Tensor:
 
 def augment(image: Tensor, brain: Tensor, chance: Generator) -> tuple[Tensor, Tensor]:
     """Mirror, turn, scale, bend the grey scale and add a coil's shading."""
-    angle = 0.17 * (2 * uniform(image, chance) - 1)
+    angle = 0.09 * (2 * uniform(image, chance) - 1)
     scale = 1.0 + 0.08 * (2 * uniform(image, chance) - 1)
     mirror = torch.where(uniform(image, chance) < 0.5, -1.0, 1.0)
     shift = 0.05 * (2 * torch.rand(len(image), 2, generator=chance) - 1)

@@ -8,6 +8,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrizations
 
 from model_training import losses
+from model_training.methods.method import middle
 
 LOGIT_GAIN = 10.0
 DETAIL_GAIN = 8.0
@@ -33,15 +34,19 @@ class Generator(nn.Module):
 
     Works on 2 x 2 pixels as channels: four times less work at full resolution, which is what a CPU
     can train. It paints the slice anew rather than adding a change to it: with a change to learn,
-    "change nothing" is a valley that 250 steps did not leave.
+    "change nothing" is a valley that 250 steps did not leave. `mirrored`: it also sees the middle
+    slice with left and right exchanged, since a tumour is seldom where its mirror image is.
     """
 
-    def __init__(self, *, context: int, width: int, outputs: int = 1) -> None:
+    def __init__(
+        self, *, context: int, width: int, outputs: int = 1, mirrored: bool = False
+    ) -> None:
         super().__init__()
+        self.mirrored = mirrored
         widths = [width, 2 * width, 3 * width, 4 * width]
         self.down = nn.ModuleList(
             block(inputs, outputs)
-            for inputs, outputs in zip([4 * context, *widths], widths, strict=False)
+            for inputs, outputs in zip([4 * (context + mirrored), *widths], widths, strict=False)
         )
         self.up = nn.ModuleList(
             block(widths[level + 1] + widths[level], widths[level]) for level in (2, 1, 0)
@@ -50,6 +55,8 @@ class Generator(nn.Module):
 
     def forward(self, slices: Tensor) -> Tensor:
         """[batch, context, height, width] -> [batch, outputs, height, width]."""
+        if self.mirrored:
+            slices = torch.cat([slices, middle(slices).flip(-1)], dim=1)
         features = functional.pixel_unshuffle(slices, 2)
         skips = []
         for level, down in enumerate(self.down):

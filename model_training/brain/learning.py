@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from agent.imaging import brain
+from model_training import precision
 from model_training.brain import contrast
 from model_training.brain.views import Views
 from model_training.networks import Generator
@@ -89,7 +90,7 @@ def learn(
     image = views.images[views.neighbours[chosen]].float()
     label = views.labels[chosen].float()[:, None]
     image, label = contrast.vary(image, label, chance)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with precision.half(True):
         logits = network.net(image.contiguous(memory_format=torch.channels_last)).float()
     loss = functional.binary_cross_entropy_with_logits(logits, label)
     likely = torch.sigmoid(logits)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from model_training import losses
+from model_training import losses, precision
 from model_training.config import Recipe
 from model_training.methods.method import Batch, Parts
 from model_training.networks import Discriminator, Generator
@@ -34,7 +34,12 @@ class Restoring:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        generator = Generator(context=recipe.context, width=recipe.generator_width, outputs=2)
+        generator = Generator(
+            context=recipe.context,
+            width=recipe.generator_width,
+            outputs=2,
+            mirrored=recipe.mirrored,
+        )
         discriminator = Discriminator(
             width=recipe.discriminator_width, spectral=recipe.spectral_norm
         )
@@ -144,8 +149,8 @@ class Restoring:
                 slow.lerp_(fast, 1 - decay)
 
     def half(self) -> torch.autocast:
-        """Half precision where the recipe wants it."""
-        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.mixed_precision)
+        """Half precision where the recipe wants it and the processor has it."""
+        return precision.half(self.recipe.mixed_precision)
 
     def parts(self) -> Parts:
         """The averaged generator's two answers, and the discriminator where there is one."""

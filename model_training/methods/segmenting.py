@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from model_training import losses
+from model_training import losses, precision
 from model_training.config import Recipe
 from model_training.methods.method import Batch, Parts
 from model_training.networks import Generator
@@ -21,7 +21,12 @@ class Segmenting:
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self.marker = Generator(context=recipe.context, width=recipe.generator_width, outputs=1)
+        self.marker = Generator(
+            context=recipe.context,
+            width=recipe.generator_width,
+            outputs=1,
+            mirrored=recipe.mirrored,
+        )
         self.marker.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.networks = nn.ModuleDict({"marker": self.marker})
         self.optimisers: dict[str, Optimizer] = {
@@ -32,8 +37,7 @@ class Segmenting:
 
     def learn(self, batch: Batch, *, step: int) -> dict[str, float]:  # noqa: ARG002
         """One step toward the lumps of the batch."""
-        half = torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.recipe.mixed_precision)
-        with half:
+        with precision.half(self.recipe.mixed_precision):
             logits = self.marker(batch.damaged.contiguous(memory_format=torch.channels_last))
         loss = losses.marking(logits.float(), batch.foreign, batch.brain)
         self.optimisers["generator"].zero_grad()
