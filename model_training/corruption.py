@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from model_training import losses
+from model_training.methods.method import middle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,12 +209,6 @@ def smooth_noise(image: Tensor, chance: Generator, cells: int) -> Tensor:
 def uniform(image: Tensor, chance: Generator) -> Tensor:
     """One number from 0 to 1 for each sample."""
     return torch.rand(len(image), 1, 1, 1, generator=chance)
-
-
-def middle(slices: Tensor) -> Tensor:
-    """The middle slice [b, 1, h, w]."""
-    at = slices.shape[1] // 2
-    return slices[:, at : at + 1]
 
 
 def augment(image: Tensor, brain: Tensor, chance: Generator) -> tuple[Tensor, Tensor]:

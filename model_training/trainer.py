@@ -17,7 +17,7 @@ from model_training import checkpoint, corruption, validation
 from model_training.config import Recipe
 from model_training.data import SliceSet
 from model_training.methods import catalogue
-from model_training.methods.method import Batch, Method
+from model_training.methods.method import Batch, Method, middle
 from model_training.validation import Exam
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def draw(image: torch.Tensor, brain: torch.Tensor, recipe: Recipe, chance: Chanc
     """A batch, varied and damaged."""
     clean, brain = corruption.augment(image, brain, chance)
     damaged, foreign = corruption.corrupt(clean, brain, chance, recipe.corruption)
-    difference = corruption.middle(damaged - clean).abs()
+    difference = middle(damaged - clean).abs()
     return Batch(
         clean=clean,
         damaged=damaged,

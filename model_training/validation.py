@@ -14,7 +14,7 @@ from torch import Tensor
 from model_training import corruption
 from model_training.config import Recipe
 from model_training.data import SliceSet
-from model_training.methods.method import Parts
+from model_training.methods.method import Parts, middle
 
 SLICES = 64
 SEED = 7
@@ -47,9 +47,9 @@ def sit(exam: Exam, parts: Parts) -> dict[str, float]:
     values = {"healthy_error": float("nan"), "residual_precision": 0.0, "mark_precision": 0.0}
     with torch.inference_mode():
         if parts.restorer is not None:
-            untouched = parts.restorer(exam.clean) - corruption.middle(exam.clean)
+            untouched = parts.restorer(exam.clean) - middle(exam.clean)
             values["healthy_error"] = float(untouched.abs()[exam.brain].mean())
-            residual = corruption.middle(exam.damaged) - parts.restorer(exam.damaged)
+            residual = middle(exam.damaged) - parts.restorer(exam.damaged)
             values["residual_precision"] = precision(residual.abs(), exam)
         if parts.marker is not None:
             values["mark_precision"] = precision(parts.marker(exam.damaged), exam)

@@ -7,6 +7,9 @@ import torch
 from torch import Generator, Tensor
 from torch.nn import functional
 
+from model_training.corruption import smooth_noise, uniform
+from model_training.methods.method import middle
+
 POINTS = 9  # of a grey-value curve, evenly spaced from air to the brightest value
 MAX_VALUE = 1.5
 
@@ -17,8 +20,7 @@ def vary(image: Tensor, label: Tensor, chance: Generator) -> tuple[Tensor, Tenso
     image = recoloured(image, label, chance)
     image = torch.where(uniform(image, chance) < 0.2, stripped(image, label, chance), image)
     alone = uniform(image, chance) < 0.25
-    middle = image.shape[1] // 2
-    image = torch.where(alone, image[:, middle : middle + 1].expand_as(image), image)
+    image = torch.where(alone, middle(image).expand_as(image), image)
     image = shaded(image, chance)
     noise = 0.04 * uniform(image, chance) * torch.randn(image.shape, generator=chance)
     return (image + noise).clamp(0.0, MAX_VALUE), label
@@ -75,12 +77,6 @@ def stripped(image: Tensor, label: Tensor, chance: Generator) -> Tensor:
 
 def shaded(image: Tensor, chance: Generator) -> Tensor:
     """A coil's shading."""
-    coarse = torch.randn(len(image), 1, 3, 3, generator=chance)
-    smooth = functional.interpolate(coarse, size=image.shape[-2:], mode="bilinear")
+    smooth = smooth_noise(image, chance, 3)
     strength = 0.25 * uniform(image, chance)
     return image * (strength * smooth).exp()
-
-
-def uniform(image: Tensor, chance: Generator) -> Tensor:
-    """One number from 0 to 1 for each sample."""
-    return torch.rand(len(image), 1, 1, 1, generator=chance)

@@ -12,6 +12,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from model_training.config import Recipe
+from model_training.corruption import uniform
 from model_training.methods import compression
 from model_training.methods.compression import Narrowing, Repainting, Widening
 from model_training.methods.method import Batch, Parts
@@ -95,7 +96,7 @@ class FAnoGan:
 
     def penalty(self, real: Tensor, painted: Tensor, chance: Generator) -> Tensor:
         """How far the critic's slope between real and painted is from 1, squared."""
-        share = torch.rand(len(real), 1, 1, 1, generator=chance)
+        share = uniform(real, chance)
         between = torch.lerp(painted, real, share).requires_grad_()
         (slope,) = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)
         return ((slope.square().sum(dim=(1, 2, 3)) + 1e-12).sqrt() - 1).square().mean()
