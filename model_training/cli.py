@@ -9,6 +9,7 @@ import typer
 from model_training.ablation.command import ablation
 from model_training.border import one_sentence
 from model_training.brain.command import app as brain_app
+from model_training.devices import Device, DeviceOption
 from model_training.image_sets.audit_command import audit
 from model_training.image_sets.images_command import images
 from model_training.prepare.command import prepare
@@ -33,14 +34,17 @@ def run(
     brain: Annotated[
         Path | None, typer.Option(help="The graph that finds the brain; else the shipped one.")
     ] = None,
+    device: DeviceOption = Device.AUTO,
 ) -> None:
     """Train a model from a recipe; call it again to go on after a break."""
     from agent import inference
-    from model_training import runs
+    from model_training import devices, runs
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     brain_graph = brain or inference.default_folder() / inference.BRAIN_FILE
-    finished = runs.train(recipe_file, data_folder, out, brain_graph=brain_graph)
+    finished = runs.train(
+        recipe_file, data_folder, out, brain_graph=brain_graph, device=devices.find(device)
+    )
     typer.echo(f"{finished.step} steps in {finished.seconds:.0f} s, kept in {out}.")
 
 

@@ -2,7 +2,8 @@
 
 Images are [batch, context, height, width], air 0, brain tissue about 0.4, cut at 1.2; the slices of
 one sample are neighbours and are damaged by the same lesion, as a tumour would. All chance comes
-from the generator that is passed in, so that a resumed run repeats an unbroken one.
+from the generator that is passed in, so that a resumed run repeats an unbroken one; it lives on the
+device of the images, and so does everything that is made here.
 """
 
 from collections.abc import Callable
@@ -152,8 +153,11 @@ def draw_lump(image: Tensor, brain: Tensor, chance: Generator, smallest: float =
     weight = functional.avg_pool2d(brain.float(), 4) + 1e-6
     cell = torch.multinomial(weight.flatten(1), 1, generator=chance).view(-1, 1, 1, 1)
     across_cells = weight.shape[-1]
-    rows = torch.arange(height).view(1, 1, -1, 1) - (4 * (cell // across_cells) + 2)
-    columns = torch.arange(width).view(1, 1, 1, -1) - (4 * (cell % across_cells) + 2)
+    down, right, through = (
+        torch.arange(length, device=image.device) for length in (height, width, context)
+    )
+    rows = down.view(1, 1, -1, 1) - (4 * (cell // across_cells) + 2)
+    columns = right.view(1, 1, 1, -1) - (4 * (cell % across_cells) + 2)
     angle = torch.pi * uniform(image, chance)
     along = rows * angle.cos() + columns * angle.sin()
     across = columns * angle.cos() - rows * angle.sin()
@@ -165,7 +169,7 @@ def draw_lump(image: Tensor, brain: Tensor, chance: Generator, smallest: float =
     # Half its reach in slices of about 5 mm, and how far from the middle slice its centre lies.
     reach = 0.7 + radius / 5.0
     centre = 1.2 * (uniform(image, chance) - 0.5) * reach
-    place = torch.arange(context).view(1, -1, 1, 1) - context // 2
+    place = through.view(1, -1, 1, 1) - context // 2
     share = (1 - ((place - centre) / reach) ** 2).clamp(min=0.01).sqrt()
     return Lump(
         inside=torch.sigmoid((share - distance) / softness) * (share > 0.15),
@@ -184,11 +188,10 @@ def displaced(image: Tensor, lump: Lump, push: Tensor) -> Tensor:
     _, _, height, width = image.shape
     away = (lump.rows.float() ** 2 + lump.columns.float() ** 2).sqrt() / lump.radius
     pull = 1 - push * torch.exp(-((away / 1.2) ** 2))
-    scale = torch.tensor([2.0 / width, 2.0 / height])
+    scale = torch.tensor([2.0 / width, 2.0 / height], device=image.device)
     offset = torch.cat([lump.columns, lump.rows], dim=1).permute(0, 2, 3, 1) * scale
-    identity = functional.affine_grid(
-        torch.eye(2, 3).expand(len(image), 2, 3), [len(image), 1, height, width], False
-    )
+    unmoved = torch.eye(2, 3, device=image.device).expand(len(image), 2, 3)
+    identity = functional.affine_grid(unmoved, [len(image), 1, height, width], False)
     change = offset * (pull[:, 0, :, :, None] - 1)
     return functional.grid_sample(
         image, identity + change, padding_mode="border", align_corners=False
@@ -202,13 +205,13 @@ def neighbourhood(image: Tensor) -> Tensor:
 
 def smooth_noise(image: Tensor, chance: Generator, cells: int) -> Tensor:
     """Unit normal noise on a coarse grid, enlarged; alike in all slices of a sample."""
-    coarse = torch.randn(len(image), 1, cells, cells, generator=chance)
+    coarse = torch.randn(len(image), 1, cells, cells, generator=chance, device=image.device)
     return functional.interpolate(coarse, size=image.shape[-2:], mode="bilinear")
 
 
 def uniform(image: Tensor, chance: Generator) -> Tensor:
     """One number from 0 to 1 for each sample."""
-    return torch.rand(len(image), 1, 1, 1, generator=chance)
+    return torch.rand(len(image), 1, 1, 1, generator=chance, device=image.device)
 
 
 def augment(image: Tensor, brain: Tensor, chance: Generator) -> tuple[Tensor, Tensor]:
@@ -216,8 +219,8 @@ def augment(image: Tensor, brain: Tensor, chance: Generator) -> tuple[Tensor, Te
     angle = 0.09 * (2 * uniform(image, chance) - 1)
     scale = 1.0 + 0.08 * (2 * uniform(image, chance) - 1)
     mirror = torch.where(uniform(image, chance) < 0.5, -1.0, 1.0)
-    shift = 0.05 * (2 * torch.rand(len(image), 2, generator=chance) - 1)
-    matrix = torch.zeros(len(image), 2, 3)
+    shift = 0.05 * (2 * torch.rand(len(image), 2, generator=chance, device=image.device) - 1)
+    matrix = torch.zeros(len(image), 2, 3, device=image.device)
     matrix[:, 0, 0] = (mirror * scale * angle.cos()).flatten()
     matrix[:, 0, 1] = (-scale * angle.sin()).flatten()
     matrix[:, 1, 0] = (mirror * scale * angle.sin()).flatten()

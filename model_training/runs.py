@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from agent import inference
 from agent.imaging.acceptance import Limits
 from agent.imaging.brain import BrainNet
@@ -38,7 +40,14 @@ MEMBERS_FOLDER = "members"
 SHARED_FILES = (RECIPE_FILE, SLICES_FILE, WATCHED_FILE, inference.BRAIN_FILE, trainer.LOSS_FILE)
 
 
-def train(recipe_file: Path, data_folder: Path, folder: Path, *, brain_graph: Path) -> Run:
+def train(
+    recipe_file: Path,
+    data_folder: Path,
+    folder: Path,
+    *,
+    brain_graph: Path,
+    device: torch.device,
+) -> Run:
     """Trains, or goes on with a run that was broken off; the folder keeps all it needs later."""
     recipe = config.load(recipe_file)
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +58,7 @@ def train(recipe_file: Path, data_folder: Path, folder: Path, *, brain_graph: Pa
     slices = data.kept_slices(folder / SLICES_FILE, members, recipe, brain_net)
     watching = data.watched_members(data_folder, recipe)
     watched = data.kept_slices(folder / WATCHED_FILE, watching, recipe, brain_net)
-    return trainer.train(recipe, slices, folder, watched=watched)
+    return trainer.train(recipe, slices, folder, watched=watched, device=device)
 
 
 def calibrate(folder: Path, data_folder: Path) -> Calibration:

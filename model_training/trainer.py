@@ -26,6 +26,7 @@ LOSS_FILE = "losses.csv"
 VALIDATION_FILE = "validation.csv"
 UPPER_WEIGHT = 2.0  # most lesion-free slices of tumour patients lie low; the upper ones count twice
 CHANGED = 0.02  # a difference that counts as damage
+CPU = torch.device("cpu")
 
 
 @dataclass(kw_only=True)
@@ -40,29 +41,43 @@ class Run:
     best_step: int = 0
 
 
-def start(recipe: Recipe) -> Run:
-    """A fresh run with the recipe's seed."""
+def start(recipe: Recipe, device: torch.device) -> Run:
+    """A fresh run with the recipe's seed; the networks begin alike on every device."""
     torch.manual_seed(recipe.seed)
-    return Run(method=catalogue.build(recipe), chance=Chance().manual_seed(recipe.seed))
+    method = catalogue.build(recipe)
+    method.networks.to(device)
+    return Run(method=method, chance=Chance(device).manual_seed(recipe.seed))
 
 
-def train(recipe: Recipe, slices: SliceSet, folder: Path, *, watched: SliceSet) -> Run:
+def train(
+    recipe: Recipe,
+    slices: SliceSet,
+    folder: Path,
+    *,
+    watched: SliceSet,
+    device: torch.device = CPU,
+) -> Run:
     """Trains until steps, minutes or patience are used up; goes on from a checkpoint.
 
-    `watched` are tumour-free slices of other patients, by which the run is stopped.
+    `watched` are tumour-free slices of other patients, by which the run is stopped. A run that is
+    gone on with draws what an unbroken one would; on the CPU its networks are the same bit for bit,
+    while a GPU may add in another order. The networks come back on the CPU, where they are scored
+    and exported.
     """
     torch.set_num_threads(recipe.threads)
-    run = start(recipe)
+    run = start(recipe, device)
     saved = checkpoint.load(folder)
     if saved is not None:
         restore(run, saved)
         forget_after(folder / LOSS_FILE, run.step)
         forget_after(folder / VALIDATION_FILE, run.step)
-    images = torch.from_numpy(slices.images)
-    brains = torch.from_numpy(slices.brain)[:, None]
-    weights = 1.0 + (UPPER_WEIGHT - 1.0) * (torch.from_numpy(slices.positions) > 0.45).float()
-    exam = validation.prepare(watched, recipe)
-    log.info("%d tumour-free slices of %d subjects", len(slices.images), slices.subjects)
+    images = torch.from_numpy(slices.images).to(device)
+    brains = torch.from_numpy(slices.brain)[:, None].to(device)
+    upper = torch.from_numpy(slices.positions).to(device) > 0.45
+    weights = 1.0 + (UPPER_WEIGHT - 1.0) * upper.float()
+    exam = validation.prepare(watched, recipe, device)
+    count = len(slices.images)
+    log.info("%d tumour-free slices of %d subjects, on %s", count, slices.subjects, device.type)
     began = time.monotonic() - run.seconds
     while not finished(run, recipe):
         chosen = torch.multinomial(weights, recipe.batch, replacement=True, generator=run.chance)
@@ -77,6 +92,7 @@ def train(recipe: Recipe, slices: SliceSet, folder: Path, *, watched: SliceSet) 
             checkpoint.save(folder, state_of(run))
             log.info("step %d, %.0f s, %s", run.step, run.seconds, values)
     checkpoint.save(folder, state_of(run))
+    run.method.networks.to(CPU)
     return run
 
 
@@ -153,6 +169,7 @@ def state_of(run: Run) -> dict[str, Any]:
         "seconds": run.seconds,
         "best": run.best,
         "best_step": run.best_step,
+        "device": run.chance.device.type,
         "chance": run.chance.get_state(),
         "networks": run.method.networks.state_dict(),
         "optimisers": {name: one.state_dict() for name, one in run.method.optimisers.items()},
@@ -160,10 +177,19 @@ def state_of(run: Run) -> dict[str, Any]:
 
 
 def restore(run: Run, state: dict[str, Any]) -> None:
-    """Puts a saved state back."""
+    """Puts a saved state back, on whatever device the run is now.
+
+    The generator of another kind of device cannot go on with the draws: it is seeded anew.
+    """
     run.step, run.seconds = state["step"], state["seconds"]
     run.best, run.best_step = state["best"], state["best_step"]
-    run.chance.set_state(state["chance"])
+    here, there = run.chance.device.type, state.get("device", CPU.type)  # once all ran on the CPU
+    if here == there:
+        run.chance.set_state(state["chance"])
+    else:
+        # Not by the recipe's seed alone, which would draw the first batches again.
+        run.chance.manual_seed(run.chance.initial_seed() + run.step)
+        log.warning("the run comes from %s and goes on with %s: its draws begin anew", there, here)
     run.method.networks.load_state_dict(state["networks"])
     for name, optimiser in run.method.optimisers.items():
         optimiser.load_state_dict(state["optimisers"][name])

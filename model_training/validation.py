@@ -32,14 +32,22 @@ class Exam:
     foreign: Tensor
 
 
-def prepare(watched: SliceSet, recipe: Recipe) -> Exam:
-    """The same exam for every run on the same slices."""
+def prepare(watched: SliceSet, recipe: Recipe, device: torch.device) -> Exam:
+    """The same exam for every run on the same slices, put on the device it is sat on.
+
+    Drawn on the CPU: a GPU's generator would draw another one.
+    """
     chance = Chance().manual_seed(SEED)
     chosen = torch.randperm(len(watched.images), generator=chance)[:SLICES]
     clean = torch.from_numpy(watched.images)[chosen].float()
     brain = torch.from_numpy(watched.brain)[chosen][:, None]
     damaged, foreign = corruption.corrupt(clean, brain, chance, recipe.corruption)
-    return Exam(clean=clean, damaged=damaged, brain=brain, foreign=foreign > 0.5)
+    return Exam(
+        clean=clean.to(device),
+        damaged=damaged.to(device),
+        brain=brain.to(device),
+        foreign=(foreign > 0.5).to(device),
+    )
 
 
 def sit(exam: Exam, parts: Parts) -> dict[str, float]:
@@ -62,4 +70,4 @@ def precision(answer: Tensor, exam: Exam) -> float:
     inside = exam.brain[..., ::STRIDE, ::STRIDE]
     wanted = exam.foreign[..., ::STRIDE, ::STRIDE][inside]
     given = answer[..., ::STRIDE, ::STRIDE][inside]
-    return float(average_precision_score(wanted.numpy(), given.numpy()))
+    return float(average_precision_score(wanted.cpu().numpy(), given.cpu().numpy()))

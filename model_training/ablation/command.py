@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from model_training.border import one_sentence
+from model_training.devices import Device, DeviceOption
 
 
 @one_sentence
@@ -22,10 +23,12 @@ def ablation(
     brain: Annotated[
         Path | None, typer.Option(help="The graph that finds the brain; else the shipped one.")
     ] = None,
+    device: DeviceOption = Device.AUTO,
 ) -> None:
     """Train variants of a recipe and say what each part is worth on calibration patients."""
     import logging
 
+    from model_training import devices
     from model_training.ablation import course
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -33,6 +36,13 @@ def ablation(
         "" if steps is None else f" --steps {steps}"
     )
     text = course.run(
-        file, data_folder, out, steps=steps, only=only or [], brain=brain, command=command
+        file,
+        data_folder,
+        out,
+        steps=steps,
+        only=only or [],
+        brain=brain,
+        device=devices.find(device),
+        command=command,
     )
     typer.echo(text)

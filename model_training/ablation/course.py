@@ -5,6 +5,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from agent import inference
 from agent.imaging.brain import BrainNet
 from model_training.ablation import preparing, summary, trial, variants
@@ -24,6 +26,7 @@ def run(
     steps: int | None,
     only: Sequence[str],
     brain: Path | None,
+    device: torch.device,
     command: str,
 ) -> str:
     """Trains what is not finished yet; returns the table of all that is.
@@ -38,7 +41,8 @@ def run(
     preparations = Preparations(out / PREPARED_FOLDER, data_folder, nets)
     for variant in chosen:
         first = variant is listed[0]
-        result = trial.run(variant, out / variant.name, preparations, each_score=first)
+        own = out / variant.name
+        result = trial.run(variant, own, preparations, each_score=first, device=device)
         log.info("%s: %d steps in %.1f minutes", variant.name, result.steps, result.minutes)
         summary.write(listed, out, command)
     return summary.write(listed, out, command)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from agent.imaging.scoring import Fusion, Kind
 from model_training import calibrate, fusion, graph, trainer
@@ -41,7 +42,14 @@ class Result:
     score_weights: tuple[float, ...]
 
 
-def run(variant: Variant, folder: Path, preparations: Preparations, *, each_score: bool) -> Result:
+def run(
+    variant: Variant,
+    folder: Path,
+    preparations: Preparations,
+    *,
+    each_score: bool,
+    device: torch.device,
+) -> Result:
     """One variant in its folder; a finished one is not run again, a broken-off one goes on.
 
     `each_score`: also score by each kind of map alone and without each. Raises ValueError where
@@ -52,7 +60,7 @@ def run(variant: Variant, folder: Path, preparations: Preparations, *, each_scor
     if (folder / RESULT_FILE).is_file():
         return load(folder)
     slices, watched = preparations.slices(variant), preparations.watched(variant)
-    trained = trainer.train(variant.recipe, slices, folder, watched=watched)
+    trained = trainer.train(variant.recipe, slices, folder, watched=watched, device=device)
     shipped = graph.assemble([trained.method.parts()], slices)
     learnt, _ = fusion.learn(shipped, watched)
     answered = [

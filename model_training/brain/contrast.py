@@ -1,6 +1,7 @@
 """Makes one FLAIR volume look like many scans: grey values, skull, coverage, place.
 
-Images are [batch, CONTEXT, height, width], air 0; labels [batch, 1, height, width], 0 to 1.
+Images are [batch, CONTEXT, height, width], air 0; labels [batch, 1, height, width], 0 to 1. The
+generator lives on their device.
 """
 
 import torch
@@ -22,8 +23,9 @@ def vary(image: Tensor, label: Tensor, chance: Generator) -> tuple[Tensor, Tenso
     alone = uniform(image, chance) < 0.25
     image = torch.where(alone, middle(image).expand_as(image), image)
     image = shaded(image, chance)
-    noise = 0.04 * uniform(image, chance) * torch.randn(image.shape, generator=chance)
-    return (image + noise).clamp(0.0, MAX_VALUE), label
+    strength = 0.04 * uniform(image, chance)
+    noise = torch.randn(image.shape, generator=chance, device=image.device)
+    return (image + strength * noise).clamp(0.0, MAX_VALUE), label
 
 
 def moved(image: Tensor, label: Tensor, chance: Generator) -> tuple[Tensor, Tensor]:
@@ -32,12 +34,13 @@ def moved(image: Tensor, label: Tensor, chance: Generator) -> tuple[Tensor, Tens
     scale = (0.3 * (2 * uniform(image, chance) - 1)).exp()
     stretch = (0.1 * (2 * uniform(image, chance) - 1)).exp()
     mirror = torch.where(uniform(image, chance) < 0.5, -1.0, 1.0)
-    matrix = torch.zeros(len(image), 2, 3)
+    matrix = torch.zeros(len(image), 2, 3, device=image.device)
     matrix[:, 0, 0] = (mirror * scale * angle.cos()).flatten()
     matrix[:, 0, 1] = (-scale * angle.sin()).flatten()
     matrix[:, 1, 0] = (mirror * scale * stretch * angle.sin()).flatten()
     matrix[:, 1, 1] = (scale * stretch * angle.cos()).flatten()
-    matrix[:, :, 2] = 0.15 * (2 * torch.rand(len(image), 2, generator=chance) - 1)
+    shift = torch.rand(len(image), 2, generator=chance, device=image.device)
+    matrix[:, :, 2] = 0.15 * (2 * shift - 1)
     grid = functional.affine_grid(matrix, list(image.shape), align_corners=False)
     both = functional.grid_sample(torch.cat([image, label], 1), grid, align_corners=False)
     return both[:, :-1], both[:, -1:]
@@ -46,8 +49,8 @@ def moved(image: Tensor, label: Tensor, chance: Generator) -> tuple[Tensor, Tens
 def recoloured(image: Tensor, label: Tensor, chance: Generator) -> Tensor:
     """As it was, with a bent curve, with a random curve, or with one curve for the brain and
     another for the rest: fluid may then be bright, as on T2, or grey matter darker, as on T1."""
-    gamma = (0.5 * torch.randn(len(image), 1, 1, 1, generator=chance)).exp()
-    bent = image.clamp(min=0) ** gamma
+    bend = torch.randn(len(image), 1, 1, 1, generator=chance, device=image.device)
+    bent = image.clamp(min=0) ** (0.5 * bend).exp()
     outside = curve(image, chance)
     inside = curve(image, chance)
     torn = torch.lerp(outside, inside, label)
@@ -58,7 +61,7 @@ def recoloured(image: Tensor, label: Tensor, chance: Generator) -> Tensor:
 
 def curve(image: Tensor, chance: Generator) -> Tensor:
     """Grey values sent through a random curve that keeps air at 0."""
-    heights = 1.2 * torch.rand(len(image), POINTS, generator=chance)
+    heights = 1.2 * torch.rand(len(image), POINTS, generator=chance, device=image.device)
     heights[:, 0] = 0.0
     place = (image / MAX_VALUE).clamp(0, 1) * (POINTS - 1)
     lower = place.floor().clamp(max=POINTS - 2).long()

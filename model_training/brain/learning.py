@@ -90,7 +90,7 @@ def learn(
     image = views.images[views.neighbours[chosen]].float()
     label = views.labels[chosen].float()[:, None]
     image, label = contrast.vary(image, label, chance)
-    with precision.half(True):
+    with precision.half(True, image.device):
         logits = network.net(image.contiguous(memory_format=torch.channels_last)).float()
     loss = functional.binary_cross_entropy_with_logits(logits, label)
     likely = torch.sigmoid(logits)

@@ -73,14 +73,14 @@ class FAnoGan:
         for part in parts:
             values |= self.judge(part, batch.chance) if painting else self.find(part)
         if painting:
-            values |= self.paint(len(parts[0]), batch.chance)
+            values |= self.paint(parts[0], batch.chance)
         return values
 
     def judge(self, real: Tensor, chance: Generator) -> dict[str, float]:
         """The critic's step: as far apart as a slope of 1 allows."""
         self.critic.requires_grad_(True)
         with torch.no_grad():
-            painted = self.generator(self.noise(len(real), chance))
+            painted = self.generator(self.noise(real, chance))
         of_real, of_painted = self.critic(torch.cat([real, painted])).chunk(2)
         distance = of_real.mean() - of_painted.mean()
         penalty = self.penalty(real, painted, chance)
@@ -101,10 +101,10 @@ class FAnoGan:
         (slope,) = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)
         return ((slope.square().sum(dim=(1, 2, 3)) + 1e-12).sqrt() - 1).square().mean()
 
-    def paint(self, count: int, chance: Generator) -> dict[str, float]:
-        """The generator's step: what it paints shall be taken for real."""
+    def paint(self, real: Tensor, chance: Generator) -> dict[str, float]:
+        """The generator's step: what it paints, a slice for each real one, shall pass for real."""
         self.critic.requires_grad_(False)
-        loss = -self.critic(self.generator(self.noise(count, chance))).mean()
+        loss = -self.critic(self.generator(self.noise(real, chance))).mean()
         self.optimisers["generator"].zero_grad()
         loss.backward()
         self.optimisers["generator"].step()
@@ -121,9 +121,9 @@ class FAnoGan:
         self.optimisers["encoder"].step()
         return {"reconstruction": image.item(), "matching": feature.item()}
 
-    def noise(self, count: int, chance: Generator) -> Tensor:
-        """What the generator paints from, [count, latent]."""
-        return torch.randn(count, self.recipe.latent, generator=chance)
+    def noise(self, real: Tensor, chance: Generator) -> Tensor:
+        """What the generator paints from, a row for each real slice, [b, latent]."""
+        return torch.randn(len(real), self.recipe.latent, generator=chance, device=real.device)
 
     def parts(self) -> Parts:
         """The slice that the encoder's numbers give, and the critic's features."""

@@ -74,7 +74,7 @@ class Ganomaly:
         self.discriminator.requires_grad_(True)
         loss = sum(
             (getattr(recipe, f"{name}_weight") * value for name, value in terms.items()),
-            start=torch.zeros(()),
+            start=real.new_zeros(()),
         )
         self.optimisers["generator"].zero_grad()
         loss.backward()

@@ -5,6 +5,7 @@ With the adversary off (`adversary_share` 0) it is a plain denoising network (Ka
 
 import copy
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -68,11 +69,11 @@ class Restoring:
 
     def learn(self, batch: Batch, *, step: int) -> dict[str, float]:
         """One step of the discriminator and one of the generator."""
-        with self.half():
+        with self.half(batch.damaged):
             painted = self.generator(batch.damaged.contiguous(memory_format=torch.channels_last))
         restored, mark = painted.float().chunk(2, dim=1)
         # Drawn without an adversary too: a control run then learns from the very same batches.
-        noise = torch.randn((2, *restored.shape), generator=batch.chance)
+        noise = torch.randn((2, *restored.shape), generator=batch.chance, device=restored.device)
         judged = dict.fromkeys(("hinge", "real_logit", "fake_logit"), 0.0)
         if self.adversarial:
             judged = self.judge(batch, restored.detach(), noise)
@@ -82,7 +83,7 @@ class Restoring:
     def judge(self, batch: Batch, restored: Tensor, noise: Tensor) -> dict[str, float]:
         """The discriminator's step: real is untouched brain, fake is what was restored."""
         first, second = self.recipe.instance_noise * batch.support * noise
-        with self.half():
+        with self.half(restored):
             logits = self.discriminator(torch.cat([batch.target + first, restored + second]))
         real, fake = logits.float().chunk(2)
         size = (real.shape[-2], real.shape[-1])
@@ -109,7 +110,7 @@ class Restoring:
             "dissimilarity": losses.dissimilarity(restored, batch.target, batch.support),
             "marking": losses.marking(mark, batch.foreign, batch.brain),
         }
-        opinion = {"adversarial": torch.zeros(()), "matching": torch.zeros(())}
+        opinion = dict.fromkeys(("adversarial", "matching"), restored.new_zeros(()))
         loss = weighted(terms, recipe)
         if active:
             opinion = self.opinion(batch, restored)
@@ -126,7 +127,7 @@ class Restoring:
     def opinion(self, batch: Batch, restored: Tensor) -> dict[str, Tensor]:
         """What the discriminator says of the restoration, without learning from it."""
         self.discriminator.requires_grad_(False)
-        with self.half():
+        with self.half(restored):
             levels = self.discriminator.features(restored)
             logits = self.discriminator.verdict(levels).float()
             with torch.no_grad():
@@ -148,9 +149,9 @@ class Restoring:
             for slow, fast in pairs:
                 slow.lerp_(fast, 1 - decay)
 
-    def half(self) -> torch.autocast:
-        """Half precision where the recipe wants it and the processor has it."""
-        return precision.half(self.recipe.mixed_precision)
+    def half(self, image: Tensor) -> AbstractContextManager[object]:
+        """Half precision where the recipe wants it and the image's device has it."""
+        return precision.half(self.recipe.mixed_precision, image.device)
 
     def parts(self) -> Parts:
         """The averaged generator's two answers, and the discriminator where there is one."""

@@ -37,7 +37,7 @@ class Segmenting:
 
     def learn(self, batch: Batch, *, step: int) -> dict[str, float]:  # noqa: ARG002
         """One step toward the lumps of the batch."""
-        with precision.half(self.recipe.mixed_precision):
+        with precision.half(self.recipe.mixed_precision, batch.damaged.device):
             logits = self.marker(batch.damaged.contiguous(memory_format=torch.channels_last))
         loss = losses.marking(logits.float(), batch.foreign, batch.brain)
         self.optimisers["generator"].zero_grad()

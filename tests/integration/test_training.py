@@ -126,6 +126,32 @@ def test_a_resumed_run_repeats_an_unbroken_one_bit_for_bit(
             assert [int(line["step"]) for line in csv.DictReader(handle)] == list(wanted)
 
 
+def test_a_run_from_another_kind_of_device_goes_on_with_draws_of_its_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny = recipe(tmp_path, 8)
+    begun = dataclasses.replace(tiny, max_steps=3)
+    trainer.train(begun, slices(), tmp_path / "run", watched=slices())
+    saved = checkpoint.load(tmp_path / "run")
+    assert saved is not None
+    # What a CUDA generator's state looks like: 16 bytes, which a CPU's cannot take.
+    changed = {"device": "cuda", "chance": torch.zeros(16, dtype=torch.uint8)}
+    checkpoint.save(tmp_path / "run", saved | changed)
+    resumed = trainer.train(tiny, slices(), tmp_path / "run", watched=slices())
+    assert resumed.step == 8
+    assert resumed.chance.initial_seed() == tiny.seed + 3
+    assert "draws begin anew" in caplog.text
+
+
+def test_a_checkpoint_from_before_devices_were_named_goes_on(tmp_path: Path) -> None:
+    run = trainer.start(recipe(tmp_path, 8), trainer.CPU)
+    state = trainer.state_of(run)
+    del state["device"]
+    run.chance.manual_seed(99)
+    trainer.restore(run, state)
+    assert torch.equal(run.chance.get_state(), state["chance"])
+
+
 def test_a_run_that_learns_nothing_more_is_stopped(tmp_path: Path) -> None:
     patient = dataclasses.replace(recipe(tmp_path, 8), checkpoint_every=1, patience_steps=0)
     stopped = trainer.train(patient, slices(), tmp_path / "run", watched=slices())

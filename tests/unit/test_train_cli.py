@@ -76,6 +76,16 @@ def test_a_recipe_that_is_none_is_refused_in_one_line(folder: Path, text: str, s
     assert said in refused(folder, "run", "/recipe.toml", *DATA, "--out", "/out")
 
 
+@pytest.mark.parametrize("command", ["run", "ablation"])
+def test_a_gpu_that_is_not_there_is_refused_in_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    arguments = (command, "/recipe.toml", *DATA, "--out", "/out", "--device", "cuda")
+    assert "no CUDA GPU here" in refused(folder, *arguments)
+    assert not (folder / "out").exists()
+
+
 def test_help_needs_nothing_heavy() -> None:
     heavy = "{'numpy', 'torch', 'scipy', 'matplotlib', 'sklearn', 'onnxruntime'}"
     code = f"import sys, model_training.cli; print(sorted({heavy} & set(sys.modules)))"
