@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agent import inference
+from agent import inference, model_toml
 from agent.imaging.scoring import Kind, Maps
 from model_training import limits
 from model_training.calibrate import Calibration
@@ -40,7 +40,7 @@ def export(
     if brain_graph.resolve() != (folder / inference.BRAIN_FILE).resolve():
         shutil.copyfile(brain_graph, folder / inference.BRAIN_FILE)
     text = description(folder, recipe, calibration, slices)
-    (folder / inference.DESCRIPTION_FILE).write_text(text, encoding="utf-8")
+    (folder / model_toml.FILE_NAME).write_text(text, encoding="utf-8")
     model = inference.load(folder, provider=inference.Provider.CPU)
     image = slices.images[:5].astype(np.float32)
     return check_parity(graph, model.run(image, slices.positions[:5]), image, slices.positions[:5])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import drawn_sight
-from agent import inference
+from agent import model_toml
 from agent.imaging import acceptance, traits
 from agent.imaging.acceptance import Limit, Limits
 from agent.imaging.results import Reason
@@ -148,8 +148,8 @@ def test_the_site_is_read_from_the_subjects_name(subject: str, site: str) -> Non
 def test_limits_come_back_from_toml_as_they_were_learnt() -> None:
     learnt = Limits(stack=LIMITS, single=LIMITS[:2])
     written = tomllib.loads(tables.as_toml(learnt))
-    assert inference.acceptance(written["acceptance"]) == learnt
-    assert inference.acceptance(tables.as_table(learnt)) == learnt
+    assert model_toml.acceptance(written["acceptance"]) == learnt
+    assert model_toml.acceptance(tables.as_table(learnt)) == learnt
 
 
 def test_a_model_without_limits_has_no_table() -> None:

@@ -12,7 +12,7 @@ from agent.imaging.pattern import ALL_MASS_LIKE, PatternRule
 from agent.imaging.results import Findings, Pattern
 from agent.imaging.scoring import Kind
 from agent.imaging.volume import Volume
-from agent.inference import ModelDescription
+from agent.model_toml import ModelDescription
 
 THRESHOLDS = Thresholds(pixel=0.1, slice=1.0, minimum_volume_ml=0.5, version="test")
 RULE = PatternRule(

@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from agent import inference
+from agent import model_toml
 from agent.imaging.pattern import ALL_MASS_LIKE, PatternRule
 
 RULE = PatternRule(
@@ -18,25 +18,25 @@ RULE = PatternRule(
 
 
 def test_the_rule_is_read_from_its_table() -> None:
-    assert inference.pattern(asdict(RULE)) == RULE
+    assert model_toml.pattern(asdict(RULE)) == RULE
 
 
 def test_a_table_without_a_weight_is_incomplete() -> None:
     values = asdict(RULE)
     del values["contrast"]
     with pytest.raises(KeyError, match="contrast"):
-        inference.pattern(values)
+        model_toml.pattern(values)
 
 
 def test_another_rule_is_another_version_of_the_thresholds() -> None:
     names = {
-        inference.thresholds_version(0.1, 2.0, 0.5, rule)
+        model_toml.thresholds_version(0.1, 2.0, 0.5, rule)
         for rule in (ALL_MASS_LIKE, RULE, replace(RULE, threshold=0.4))
     }
     assert len(names) == 3
 
 
 def test_a_model_without_a_rule_keeps_the_version_it_had() -> None:
-    assert inference.thresholds_version(0.1, 2.0, 0.5) == inference.thresholds_version(
+    assert model_toml.thresholds_version(0.1, 2.0, 0.5) == model_toml.thresholds_version(
         0.1, 2.0, 0.5, ALL_MASS_LIKE
     )
