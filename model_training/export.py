@@ -1,7 +1,6 @@
 """Writes a model folder: one ONNX file, checked against torch, and its description."""
 
 import hashlib
-import shutil
 import subprocess
 import warnings
 from importlib import metadata
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from agent import inference, model_toml
 from agent.imaging.scoring import Kind, Maps
-from model_training import limits
+from model_training import files, limits
 from model_training.calibrate import Calibration
 from model_training.config import Recipe
 from model_training.data import SliceSet
@@ -37,8 +36,7 @@ def export(
     """Writes the folder, loads it as the agent would, and returns the largest difference."""
     folder.mkdir(parents=True, exist_ok=True)
     write_graph(graph, folder / inference.GRAPH_FILE, recipe)
-    if brain_graph.resolve() != (folder / inference.BRAIN_FILE).resolve():
-        shutil.copyfile(brain_graph, folder / inference.BRAIN_FILE)
+    files.copy(brain_graph, folder / inference.BRAIN_FILE)
     text = description(folder, recipe, calibration, slices)
     (folder / model_toml.FILE_NAME).write_text(text, encoding="utf-8")
     model = inference.load(folder, provider=inference.Provider.CPU)

@@ -14,6 +14,7 @@ from model_training.config import Recipe
 from model_training.data import SliceSet
 from model_training.evaluation import examine
 from model_training.evaluation.examine import Examined
+from model_training.files import copy
 from model_training.graph import ShippedGraph
 from model_training.methods import catalogue
 from model_training.methods.method import Parts
@@ -126,9 +127,3 @@ def join(folders: Sequence[Path], out: Path) -> None:
 def brain_of(folder: Path) -> BrainNet:
     """The brain network that a run was prepared with."""
     return inference.load_brain(folder / inference.BRAIN_FILE)
-
-
-def copy(source: Path, target: Path) -> None:
-    """Keeps a file in the run's folder; a run that goes on may name its own copy."""
-    if source.resolve() != target.resolve():
-        shutil.copyfile(source, target)
