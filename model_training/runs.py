@@ -67,12 +67,12 @@ def calibrate(folder: Path, data_folder: Path) -> Calibration:
 def export_model(folder: Path, out: Path) -> float:
     """Writes the model folder; returns the largest difference between torch and ONNX."""
     frozen = calibration.load(folder)
-    recipe, shipped, slices = finished(folder)
+    _, shipped, slices = finished(folder)
     return export.export(
         shipped,
         out,
         brain_graph=folder / inference.BRAIN_FILE,
-        recipe=recipe,
+        recipes=[config.load(one / RECIPE_FILE) for one in members(folder)],
         calibration=frozen,
         slices=slices,
     )

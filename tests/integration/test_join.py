@@ -1,15 +1,20 @@
 """Runs that differ in their seed, joined into one model that answers with their mean."""
 
+import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from agent import inference
-from model_training import config, graph, runs, trainer
+import shipped
+from agent import inference, model_toml
+from model_training import calibrate, config, graph, runs, trainer
+from model_training.calibrate import Calibration, Frozen
 from model_training.cli import app
 from model_training.data import SliceSet
+from model_training.evaluation.examine import MODEL
 
 RECIPE = """
 name = "tiny"
@@ -28,6 +33,16 @@ threads = 1
 seed = {seed}
 mixed_precision = false
 """
+FROZEN = Calibration(
+    fusion=shipped.RESIDUAL_ONLY,
+    rows={MODEL: Frozen(sign=1, slice=1.0, slice_at_5_percent=1.0, pixel=0.1)},
+    minimum_volume_ml=0.5,
+    slice_reference=(0.1,),
+    study_reference=(0.1,),
+    patients=1,
+    tumour_free_subjects=1,
+    synthetic={},
+)
 
 
 def slices(digest: str = "same") -> SliceSet:
@@ -89,3 +104,15 @@ def test_runs_that_differ_in_more_than_the_seed_are_not_joined(
     assert code == 1
     assert sentence in output.replace("\n", " ")
     assert not (tmp_path / "joined").exists()
+
+
+@pytest.mark.slow
+def test_the_exported_model_names_the_seed_of_every_run(tmp_path: Path) -> None:
+    folders = [run(tmp_path / str(seed), seed=seed) for seed in (3, 1)]
+    brain_graph = inference.default_folder() / inference.BRAIN_FILE
+    shutil.copyfile(brain_graph, folders[0] / inference.BRAIN_FILE)
+    join(folders, tmp_path / "joined")
+    calibrate.save(tmp_path / "joined", FROZEN)
+    runs.export_model(tmp_path / "joined", tmp_path / "model")
+    written = (tmp_path / "model" / model_toml.FILE_NAME).read_text("utf-8")
+    assert tomllib.loads(written)["training"]["seeds"] == [3, 1]

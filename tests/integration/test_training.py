@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 import head_phantom
-from agent import inference, pipeline, readers
+from agent import inference, model_toml, pipeline, readers
 from agent.imaging.results import Findings
 from model_training import checkpoint, config, corruption, runs, trainer
 from model_training.cli import app
@@ -197,6 +198,8 @@ def test_a_run_becomes_a_model_folder_that_the_agent_reads_and_the_test_split_op
     figures = {path.name for path in (model_folder / "figures").iterdir()}
     assert figures >= {"losses.png", "scores.png", "roc.png", "montage.png", "failures.png"}
 
+    written = tomllib.loads((model_folder / model_toml.FILE_NAME).read_text("utf-8"))
+    assert written["training"]["seeds"] == [1]
     model = inference.load(model_folder, provider=inference.Provider.CPU)
     _, shipped, kept = runs.finished(run_folder)
     image = kept.images[:3].astype(np.float32)
