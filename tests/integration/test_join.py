@@ -9,30 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 import shipped
+import tiny_runs
 from agent import inference, model_toml
 from model_training import calibrate, config, graph, runs, trainer
 from model_training.calibrate import Calibration, Frozen
 from model_training.cli import app
-from model_training.data import SliceSet
 from model_training.evaluation.examine import MODEL
 
-RECIPE = """
-name = "tiny"
-version = "0.0.1"
-sequence = "FLAIR"
-plane = "axial"
-collections = ["patients"]
-size = 32
-generator_width = 8
-discriminator_width = 8
-batch = 4
-max_steps = {steps}
-adversarial_from_step = 1
-checkpoint_every = 2
-threads = 1
-seed = {seed}
-mixed_precision = false
-"""
 FROZEN = Calibration(
     fusion=shipped.RESIDUAL_ONLY,
     rows={MODEL: Frozen(sign=1, slice=1.0, slice_at_5_percent=1.0, pixel=0.1)},
@@ -45,26 +28,16 @@ FROZEN = Calibration(
 )
 
 
-def slices(digest: str = "same") -> SliceSet:
-    """Random slices."""
-    chance = np.random.default_rng(0)
-    return SliceSet(
-        images=chance.random((8, 3, 32, 32), dtype=np.float32).astype(np.float16),
-        brain=np.ones((8, 32, 32), dtype=np.bool_),
-        positions=np.linspace(0, 1, 8, dtype=np.float32),
-        subjects=1,
-        digest=digest,
-    )
-
-
 def run(folder: Path, *, seed: int, steps: int = 2, digest: str = "same") -> Path:
     """A finished run, as `neurosieve-train run` leaves it."""
+    recipe = tiny_runs.recipe_text(seed=seed, max_steps=steps, checkpoint_every=2)
     folder.mkdir()
-    (folder / runs.RECIPE_FILE).write_text(RECIPE.format(seed=seed, steps=steps))
+    (folder / runs.RECIPE_FILE).write_text(recipe)
     (folder / inference.BRAIN_FILE).write_bytes(b"not read here")
     for name in (runs.SLICES_FILE, runs.WATCHED_FILE):
-        np.savez(folder / name, **vars(slices(digest)))
-    trainer.train(config.load(folder / runs.RECIPE_FILE), slices(), folder, watched=slices())
+        np.savez(folder / name, **vars(tiny_runs.noise_slices(digest)))
+    slices = tiny_runs.noise_slices()
+    trainer.train(config.load(folder / runs.RECIPE_FILE), slices, folder, watched=slices)
     return folder
 
 
@@ -79,7 +52,7 @@ def test_joined_runs_answer_with_the_mean_of_their_maps(tmp_path: Path) -> None:
     folders = [run(tmp_path / str(seed), seed=seed) for seed in (1, 2)]
     code, output = join(folders, tmp_path / "joined")
     assert code == 0, output
-    image = slices()
+    image = tiny_runs.noise_slices()
     one, other, both = (
         graph.run(runs.finished(folder)[1], image.images, image.positions)
         for folder in (*folders, tmp_path / "joined")

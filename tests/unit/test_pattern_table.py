@@ -5,16 +5,8 @@ from dataclasses import asdict, replace
 import pytest
 
 from agent import model_toml
-from agent.imaging.pattern import ALL_MASS_LIKE, PatternRule
-
-RULE = PatternRule(
-    log_thickness=2.4,
-    asymmetry=0.5,
-    contrast=7.9,
-    near_ventricle=-5.9,
-    bias=-7.7,
-    threshold=0.35,
-)
+from agent.imaging.pattern import ALL_MASS_LIKE
+from answers import RULE
 
 
 def test_the_rule_is_read_from_its_table() -> None:
