@@ -11,7 +11,8 @@ from agent.imaging.preprocess import ModelInput
 from agent.imaging.results import Findings, NotAnalysed
 from agent.imaging.scoring import Maps
 from agent.imaging.volume import Volume
-from agent.inference import BATCH, AnomalyModel, ModelDescription
+from agent.inference import BATCH, AnomalyModel
+from agent.model_toml import ModelDescription
 
 
 def analyse(

@@ -5,22 +5,16 @@ needs the restoring network: only the brain masks.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from agent.imaging import head, morphology, preprocess, traits
+from agent.imaging import head, morphology, traits
 from agent.imaging.acceptance import Limit, Limits
-from agent.imaging.brain import BrainNet
 from agent.imaging.preprocess import ModelInput
-from agent.imaging.results import NotAnalysed
 from agent.imaging.traits import Measured, Trait
-from agent.imaging.volume import Volume
-from model_training import collection, data
-from model_training.collection import Member
-from model_training.config import Recipe
+from model_training.collection import Subject
 
 INNER_PERCENT = 2.0  # of the good volumes at either end do not set a limit
 STRETCH = 0.75  # of the distance from the median to the inner range: how far it is widened
@@ -49,35 +43,14 @@ class Sample:
     singles: tuple[tuple[Measured, ...], ...]
 
 
-def learn(data_folder: Path, recipe: Recipe, brain_net: BrainNet) -> Limits:
-    """The limits of a recipe: what its training and calibration subjects span.
-
-    Raises FileNotFoundError without training subjects, ValueError where none can be prepared.
-    """
-    members = [
-        *data.training_members(data_folder, recipe),
-        *data.calibration_members(data_folder, recipe.collections),
-    ]
-    return fit(list(samples(members, recipe, brain_net)))
-
-
-def samples(members: Sequence[Member], recipe: Recipe, brain_net: BrainNet) -> Iterator[Sample]:
-    """Measures subject after subject; those in which no head is found set no limit."""
-    for member in members:
-        volume = collection.read(member).volume
-        prepared = preprocess.prepare(volume, size=recipe.size, context=1, brain_net=brain_net)
-        if not isinstance(prepared, NotAnalysed):
-            yield sample(member.name, volume, prepared)
-
-
-def sample(subject: str, volume: Volume, prepared: ModelInput) -> Sample:
+def sample(subject: Subject, prepared: ModelInput) -> Sample:
     """Measures one volume; its site is read from its name."""
-    sight = traits.look(volume, prepared)
+    sight = traits.look(subject.volume, prepared)
     pixel_cm2 = sight.spacing_mm[1] * sight.spacing_mm[2] / 100
     areas_cm2 = morphology.areas(sight.brain) * pixel_cm2
     return Sample(
-        subject=subject,
-        site=site_of(subject),
+        subject=subject.name,
+        site=site_of(subject.name),
         stack=traits.measure(sight) if traits.is_stack(sight) else (),
         singles=tuple(
             traits.measure(traits.only(sight, [index]))

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from agent import inference
+from agent import model_toml
 from agent.imaging.acceptance import NO_LIMITS, Limits
 from agent.imaging.scoring import Fusion
 from model_training import limits
@@ -157,7 +157,7 @@ def load(folder: Path) -> Calibration:
     values["rows"] = {name: Frozen(**row) for name, row in values["rows"].items()}
     for key in ("slice_reference", "study_reference"):
         values[key] = tuple(values[key])
-    values["acceptance"] = inference.acceptance(values.get("acceptance", {}))
+    values["acceptance"] = model_toml.acceptance(values.get("acceptance", {}))
     if values.get("shortcut") is not None:
         values["shortcut"] = metadata.restored(values["shortcut"])
     return Calibration(**values)

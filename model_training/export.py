@@ -1,9 +1,9 @@
 """Writes a model folder: one ONNX file, checked against torch, and its description."""
 
 import hashlib
-import shutil
 import subprocess
 import warnings
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from agent import inference
+from agent import inference, model_toml
 from agent.imaging.scoring import Kind, Maps
-from model_training import limits
+from model_training import files, limits
 from model_training.calibrate import Calibration
 from model_training.config import Recipe
 from model_training.data import SliceSet
@@ -30,17 +30,19 @@ def export(
     folder: Path,
     *,
     brain_graph: Path,
-    recipe: Recipe,
+    recipes: Sequence[Recipe],
     calibration: Calibration,
     slices: SliceSet,
 ) -> float:
-    """Writes the folder, loads it as the agent would, and returns the largest difference."""
+    """Writes the folder, loads it as the agent would, and returns the largest difference.
+
+    `recipes` are those of the runs that answer together; they differ in their seed alone.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    write_graph(graph, folder / inference.GRAPH_FILE, recipe)
-    if brain_graph.resolve() != (folder / inference.BRAIN_FILE).resolve():
-        shutil.copyfile(brain_graph, folder / inference.BRAIN_FILE)
-    text = description(folder, recipe, calibration, slices)
-    (folder / inference.DESCRIPTION_FILE).write_text(text, encoding="utf-8")
+    write_graph(graph, folder / inference.GRAPH_FILE, recipes[0])
+    files.copy(brain_graph, folder / inference.BRAIN_FILE)
+    text = description(folder, recipes, calibration, slices)
+    (folder / model_toml.FILE_NAME).write_text(text, encoding="utf-8")
     model = inference.load(folder, provider=inference.Provider.CPU)
     image = slices.images[:5].astype(np.float32)
     return check_parity(graph, model.run(image, slices.positions[:5]), image, slices.positions[:5])
@@ -85,9 +87,11 @@ def check_parity(
     return largest
 
 
-def description(folder: Path, recipe: Recipe, calibration: Calibration, slices: SliceSet) -> str:
+def description(
+    folder: Path, recipes: Sequence[Recipe], calibration: Calibration, slices: SliceSet
+) -> str:
     """The text of `model.toml`."""
-    frozen = calibration.rows[MODEL]
+    recipe, frozen = recipes[0], calibration.rows[MODEL]
     return f"""# Written by `neurosieve-train export`; a graph with another digest is refused.
 [model]
 name = "{recipe.name}"
@@ -128,7 +132,7 @@ slices = {len(slices.images)}
 subjects = {slices.subjects}
 code_version = "{code_version()}"
 torch = "{torch.__version__}"
-seed = {recipe.seed}
+seeds = {[one.seed for one in recipes]!r}
 """
 
 

@@ -1,6 +1,6 @@
 """Limits of acceptance as the tables that `calibration.json` and `model.toml` hold.
 
-`agent.inference.acceptance` reads them back.
+`agent.model_toml.acceptance` reads them back.
 """
 
 import json
@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent import inference
+from agent import model_toml
 from agent.imaging.acceptance import Limit, Limits
 
 FILE_NAME = "acceptance.json"
@@ -64,4 +64,4 @@ def save(path: Path, limits: Limits) -> None:
 
 def load(path: Path) -> Limits:
     """Limits that were kept."""
-    return inference.acceptance(json.loads(path.read_text(encoding="utf-8")))
+    return model_toml.acceptance(json.loads(path.read_text(encoding="utf-8")))

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agent import inference, pipeline
+from agent import model_toml, pipeline
 from agent.imaging.results import NotAnalysed
 from agent.inference import OnnxModel
 from model_training import collection
@@ -73,9 +73,9 @@ def write(folder: Path, out: Path, site: Site, *, name: str, false_positive_rate
     if not 0 < false_positive_rate < 1:
         raise ValueError("The false-positive rate is a share between 0 and 1, such as 0.05.")
     threshold = float(np.quantile(site.slice_scores, 1 - false_positive_rate))
-    source = folder / inference.DESCRIPTION_FILE
+    source = folder / model_toml.FILE_NAME
     text = source.read_text(encoding="utf-8")
-    version = inference.describe(folder).version
+    version = model_toml.describe(folder).version
     for key, value in (
         ("version", f'"{version}+{name}"'),
         ("slice", repr(threshold)),
@@ -89,8 +89,8 @@ def write(folder: Path, out: Path, site: Site, *, name: str, false_positive_rate
     ):
         text = replaced(text, key, value)
     shutil.copytree(folder, out, dirs_exist_ok=True)
-    (out / inference.DESCRIPTION_FILE).write_text(text, encoding="utf-8")
-    inference.describe(out)
+    (out / model_toml.FILE_NAME).write_text(text, encoding="utf-8")
+    model_toml.describe(out)
     return threshold
 
 
@@ -100,5 +100,5 @@ def replaced(text: str, key: str, value: str) -> str:
         rf"^{key} = .*$", lambda _: f"{key} = {value}", text, count=1, flags=re.MULTILINE
     )
     if count == 0:
-        raise ValueError(f"{inference.DESCRIPTION_FILE} has no line for {key}.")
+        raise ValueError(f"{model_toml.FILE_NAME} has no line for {key}.")
     return changed

@@ -8,26 +8,15 @@ from pathlib import Path
 import torch
 
 from agent import inference
-from agent.imaging.acceptance import Limits
 from agent.imaging.brain import BrainNet
-from model_training import (
-    acceptance,
-    checkpoint,
-    config,
-    data,
-    export,
-    fusion,
-    graph,
-    limits,
-    trainer,
-)
 from model_training import calibrate as calibration
+from model_training import checkpoint, config, data, export, fusion, graph, measurements, trainer
 from model_training.calibrate import Calibration
 from model_training.config import Recipe
 from model_training.data import SliceSet
-from model_training.evaluation import examine, metadata
+from model_training.evaluation import examine
 from model_training.evaluation.examine import Examined
-from model_training.evaluation.metadata import Shortcut
+from model_training.files import copy
 from model_training.graph import ShippedGraph
 from model_training.methods import catalogue
 from model_training.methods.method import Parts
@@ -73,51 +62,26 @@ def calibrate(folder: Path, data_folder: Path) -> Calibration:
         )
 
     learnt = fusion.learn(shipped, data.read_slices(folder / WATCHED_FILE))
+    patients, tumour_free = examined(recipe.collections[:1]), examined(recipe.collections[1:])
+    accepted, shortcut = measurements.learn(
+        folder, data_folder, recipe, brain_net, [*patients, *tumour_free]
+    )
     chosen = calibration.calibrate(
-        examined(recipe.collections[:1]),
-        examined(recipe.collections[1:]),
-        learnt,
-        acceptance=learn_acceptance(folder, data_folder, recipe),
-        shortcut=learn_shortcut(folder, data_folder, recipe),
+        patients, tumour_free, learnt, acceptance=accepted, shortcut=shortcut
     )
     calibration.save(folder, chosen)
     return chosen
 
 
-def learn_acceptance(folder: Path, data_folder: Path, recipe: Recipe) -> Limits:
-    """The limits of the images that are accepted (minutes), kept in the run's folder."""
-    path = folder / limits.FILE_NAME
-    if not path.is_file():
-        limits.save(path, acceptance.learn(data_folder, recipe, brain_of(folder)))
-    return limits.load(path)
-
-
-def learn_shortcut(folder: Path, data_folder: Path, recipe: Recipe) -> Shortcut | None:
-    """The baseline of position and size, from the training patients of the first collection; what
-    it needs of their volumes (minutes) is kept in the run's folder."""
-    patients = [
-        member
-        for member in data.training_members(data_folder, recipe)
-        if member.folder.parent.name == recipe.collections[0]
-    ]
-    return metadata.learn(
-        folder / metadata.FILE_NAME,
-        patients,
-        recipe,
-        brain_of(folder),
-        least_head=examine.MIN_HEAD_SHARE,
-    )
-
-
 def export_model(folder: Path, out: Path) -> float:
     """Writes the model folder; returns the largest difference between torch and ONNX."""
     frozen = calibration.load(folder)
-    recipe, shipped, slices = finished(folder)
+    _, shipped, slices = finished(folder)
     return export.export(
         shipped,
         out,
         brain_graph=folder / inference.BRAIN_FILE,
-        recipe=recipe,
+        recipes=[config.load(one / RECIPE_FILE) for one in members(folder)],
         calibration=frozen,
         slices=slices,
     )
@@ -172,9 +136,3 @@ def join(folders: Sequence[Path], out: Path) -> None:
 def brain_of(folder: Path) -> BrainNet:
     """The brain network that a run was prepared with."""
     return inference.load_brain(folder / inference.BRAIN_FILE)
-
-
-def copy(source: Path, target: Path) -> None:
-    """Keeps a file in the run's folder; a run that goes on may name its own copy."""
-    if source.resolve() != target.resolve():
-        shutil.copyfile(source, target)

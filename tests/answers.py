@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.imaging import pattern
+from agent.imaging.pattern import PatternRule
 from agent.imaging.results import Findings, Region, Shape
 from agent.imaging.volume import Volume
 from mr_headers import uid
@@ -36,6 +37,15 @@ WHITE_MATTER = Shape(
     near_ventricle=0.75,
     surface_mm=25.0,
 )
+RULE = PatternRule(
+    log_thickness=2.4,
+    asymmetry=0.5,
+    contrast=7.9,
+    near_ventricle=-5.9,
+    bias=-7.7,
+    threshold=0.35,
+)
+"""Parts the two."""
 
 
 def findings(of: Volume, *, abnormal: bool = True, mass_like: bool = True) -> Findings:

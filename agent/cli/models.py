@@ -16,7 +16,7 @@ COLUMNS = ("name", "version", "active", "sequence", "thresholds", "sha256")
 def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the models that have run here and the one that runs next."""
 
-    from agent import bootstrap, inference, settings
+    from agent import bootstrap, model_toml, settings
     from storage import registry
 
     values = settings.load(config)
@@ -25,7 +25,7 @@ def list_models(config: ConfigOption = None, as_json: JsonOption = False) -> Non
         known = registry.list_versions(session)
     storage.database.close()
     configured = bootstrap.model_folder(values)
-    described = inference.describe(configured)
+    described = model_toml.describe(configured)
     rows: list[dict[str, object]] = [
         {
             "name": described.name,

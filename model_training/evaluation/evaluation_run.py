@@ -11,7 +11,8 @@ from pathlib import Path
 from agent import inference
 from agent.imaging.preprocess import ModelInput
 from agent.imaging.scoring import Maps
-from agent.inference import ModelDescription, OnnxModel
+from agent.inference import OnnxModel
+from agent.model_toml import ModelDescription
 from model_training import collection, config, data, runs, trainer
 from model_training.calibrate import Calibration
 from model_training.collection import Member, Split

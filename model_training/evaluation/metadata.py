@@ -15,12 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from agent.imaging import preprocess
-from agent.imaging.brain import BrainNet
 from agent.imaging.preprocess import ModelInput
-from agent.imaging.results import NotAnalysed
-from model_training import collection
-from model_training.collection import Member
-from model_training.config import Recipe
+from model_training.collection import Subject
 from model_training.evaluation.metrics import Floats, Labels
 from model_training.evaluation.slice_labels import slice_labels
 
@@ -29,6 +25,9 @@ ROW = "shortcut classifier (size and position)"
 FEATURES = ("height", "height off the middle", "head share", "brain share", "mean brightness")
 TUMOUR_HEIGHT = 0.6  # of the brain, from below: gliomas get rarer toward its base and its vertex
 MIDDLE, HEAD = (FEATURES.index(name) for name in ("height off the middle", "head share"))
+
+Table = tuple[Floats, Labels]
+"""Features [slice, feature] and "a tumour is in it" [slice]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,41 +58,30 @@ def features(prepared: ModelInput) -> Floats:
     )
 
 
-def learn(
-    path: Path, members: Sequence[Member], recipe: Recipe, brain_net: BrainNet, *, least_head: float
-) -> Shortcut | None:
-    """Learns from training patients, whose features are kept in `path` for the next time.
+def table(subject: Subject, prepared: ModelInput, *, least_head: float) -> Table:
+    """All slices of one patient with at least so much head of the frame."""
+    found = features(prepared)
+    shown = found[:, HEAD] > least_head
+    return found[shown], slice_labels(subject)[shown]
 
-    None where their slices are all alike: without a tumour, or all with one.
+
+def save(path: Path, tables: Sequence[Table]) -> None:
+    """Keeps the slices of all training patients for `learn`."""
+    found = [np.zeros((0, len(FEATURES))), *(rows for rows, _ in tables)]
+    tumour = [np.zeros(0, dtype=np.bool_), *(labels for _, labels in tables)]
+    np.savez_compressed(path, found=np.concatenate(found), tumour=np.concatenate(tumour))
+
+
+def learn(path: Path) -> Shortcut | None:
+    """Learns from the slices that were kept.
+
+    None where none were kept, or where they are all alike: without a tumour, or all with one.
     """
     if not path.is_file():
-        if all(member.abnormal is False for member in members):
-            return None
-        found, tumour = table(members, recipe, brain_net, least_head=least_head)
-        np.savez_compressed(path, found=found, tumour=tumour)
+        return None
     with np.load(path) as kept:
         found, tumour = kept["found"], kept["tumour"]
     return fit(found, tumour) if tumour.any() and not tumour.all() else None
-
-
-def table(
-    members: Sequence[Member], recipe: Recipe, brain_net: BrainNet, *, least_head: float
-) -> tuple[Floats, Labels]:
-    """Features and "a tumour is in it" of all slices with at least so much head of the frame;
-    nothing of who cannot be analysed."""
-    rows, tumours = [np.zeros((0, len(FEATURES)))], [np.zeros(0, dtype=np.bool_)]
-    for member in members:
-        subject = collection.read(member)
-        prepared = preprocess.prepare(
-            subject.volume, size=recipe.size, context=1, brain_net=brain_net
-        )
-        if isinstance(prepared, NotAnalysed):
-            continue
-        found = features(prepared)
-        shown = found[:, HEAD] > least_head
-        rows.append(found[shown])
-        tumours.append(slice_labels(subject)[shown])
-    return np.concatenate(rows), np.concatenate(tumours)
 
 
 def fit(found: Floats, tumour: Labels) -> Shortcut:

@@ -8,7 +8,7 @@ may be counted later.
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from agent import inference, pipeline
+from agent import inference, model_toml, pipeline
 from agent.imaging.results import NotAnalysed
 from agent.inference import OnnxModel
 from model_training import collection
@@ -25,10 +25,10 @@ def learn(data_folder: Path, recipe: Recipe, model_folder: Path) -> Learnt:
     """Learns the rule and writes it into the model folder's description."""
     model = inference.load(model_folder, provider=inference.Provider.CPU)
     learnt = learning.learn(samples(data_folder, recipe, model))
-    path = model_folder / inference.DESCRIPTION_FILE
+    path = model_folder / model_toml.FILE_NAME
     kept = path.read_text(encoding="utf-8").split(HEADING)[0].rstrip()
     path.write_text(f"{kept}\n\n{learning.as_toml(learnt.rule)}", encoding="utf-8")
-    inference.describe(model_folder)
+    model_toml.describe(model_folder)
     return learnt
 
 

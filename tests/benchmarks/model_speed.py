@@ -19,7 +19,7 @@ import onnxruntime
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import demo_study
-from agent import inference, pipeline
+from agent import inference, model_toml, pipeline
 from agent.dicom import volumes
 from agent.imaging import brain
 from agent.imaging.preprocess import ModelInput
@@ -65,7 +65,7 @@ def main() -> None:
     for _ in range(ROUNDS):
         for key, work in jobs.items():
             timings[key].take(work)
-    described = inference.describe(folder)
+    described = model_toml.describe(folder)
     print(f"{described.name} {described.version}, {slices} slices, {ROUNDS} rounds, ms a slice")
     for (name, threads), timing in timings.items():
         print(

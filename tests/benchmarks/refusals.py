@@ -23,7 +23,7 @@ from agent.imaging.traits import Trait
 from agent.imaging.volume import Volume
 from agent.inference import OnnxModel
 from model_training import acceptance as learning
-from model_training import collection, config
+from model_training import collection, config, measurements
 from model_training import data as training
 from model_training.collection import Split
 from model_training.evaluation import refusals
@@ -69,7 +69,8 @@ def left_out(data: Path, model: OnnxModel) -> Iterator[str]:
         *training.training_members(data, recipe),
         *training.calibration_members(data, recipe.collections),
     ]
-    samples = list(learning.samples(known, recipe, model.find_brain))
+    views = measurements.views(known, recipe, model.find_brain)
+    samples = [learning.sample(subject, prepared) for _, subject, prepared in views]
     for one in refusals.left_out(samples):
         name = f"{one.site}, limits learnt at the other sites"
         yield f"| {name} | {one.volumes} | {len(one.refused)} | {one.remarked} | |"

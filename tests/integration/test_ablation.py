@@ -3,12 +3,11 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-import head_phantom
-from agent import readers
+import drawn_collections
+import tiny_runs
 from model_training import checkpoint
 from model_training.ablation import summary, trial, variants
 from model_training.cli import app
@@ -16,23 +15,7 @@ from model_training.evaluation import scoresheets
 from model_training.evaluation.examine import MODEL
 from model_training.evaluation.resampling import Interval
 
-BASE = """
-name = "tiny"
-version = "0.0.1"
-sequence = "FLAIR"
-plane = "axial"
-collections = ["patients"]
-size = 32
-generator_width = 8
-discriminator_width = 8
-batch = 4
-adversarial_from_step = 1
-mixed_precision = false
-threads = 1
-
-[corruption]
-lesion_share = 0.5
-"""
+BASE = tiny_runs.recipe_text() + "\n[corruption]\nlesion_share = 0.5\n"
 VARIANTS = """
 base = "tiny.toml"
 
@@ -65,17 +48,10 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One collection of drawn heads with a lesion; its test subject cannot be read."""
     root = tmp_path_factory.mktemp("data")
-    rows = ["subject,split"]
-    for number, split in enumerate(["train", "calibration", "calibration"]):
-        phantom = head_phantom.draw(lesion_radius_mm=16.0, seed=number)
-        folder = root / "patients" / f"patient_{number}"
-        folder.mkdir(parents=True)
-        readers.write_nifti(folder / "FLAIR.nii.gz", phantom.volume.voxels, phantom.volume)
-        lesion = phantom.lesion.astype(np.uint8)
-        readers.write_nifti(folder / "mask.nii.gz", lesion, phantom.volume)
-        rows.append(f"{folder.name},{split}")
-    rows.append("patient_that_must_not_be_opened,test")
-    (root / "patients" / "split.csv").write_text("\n".join(rows) + "\n")
+    splits = ["train", "calibration", "calibration"]
+    drawn_collections.write(root / "patients", splits, lesion_radius_mm=16.0, subject="patient")
+    with (root / "patients" / "split.csv").open("a") as table:
+        table.write("patient_that_must_not_be_opened,test\n")
     return root
 
 

@@ -7,27 +7,19 @@ import pytest
 from typer.testing import CliRunner
 
 import drawn_images
+import tiny_runs
 from model_training.cli import app
 from model_training.image_sets import classifiers, view_classifier
 
-RECIPE = """
-name = "tiny"
-version = "0.0.1"
-sequence = "any"
-plane = "any"
-collections = ["images"]
-single_images = true
-size = 64
-context = 1
-generator_width = 8
-discriminator_width = 8
-batch = 4
-max_steps = 3
-adversarial_from_step = 1
-checkpoint_every = 3
-threads = 1
-mixed_precision = false
-"""
+IMAGES = {
+    "sequence": "any",
+    "plane": "any",
+    "collections": ["images"],
+    "size": 64,
+    "context": 1,
+    "max_steps": 3,
+    "checkpoint_every": 3,
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +32,8 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run_folder(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    (folder / "tiny.toml").write_text(RECIPE)
-    options = ["--data", str(data_folder), "--out", str(folder)]
-    done = CliRunner().invoke(app, ["run", str(folder / "tiny.toml"), *options])
-    assert done.exit_code == 0, done.output
-    return folder
+    recipe = tiny_runs.recipe_text(**IMAGES, single_images=True)
+    return tiny_runs.run(tmp_path_factory.mktemp("run"), data_folder, recipe)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +71,7 @@ def test_the_report_says_how_little_such_a_set_says(report: str) -> None:
 
 
 def test_a_run_of_volumes_is_refused(run_folder: Path, data_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "recipe.toml").write_text(RECIPE.replace("single_images = true", ""))
+    (tmp_path / "recipe.toml").write_text(tiny_runs.recipe_text(**IMAGES))
     (tmp_path / "checkpoint.pt").write_bytes((run_folder / "checkpoint.pt").read_bytes())
     done = CliRunner().invoke(app, ["images", "--run", str(tmp_path), "--data", str(data_folder)])
     assert done.exit_code == 1

@@ -1,55 +1,43 @@
 """Runs that differ in their seed, joined into one model that answers with their mean."""
 
+import shutil
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from agent import inference
-from model_training import config, graph, runs, trainer
+import shipped
+import tiny_runs
+from agent import inference, model_toml
+from model_training import calibrate, config, graph, runs, trainer
+from model_training.calibrate import Calibration, Frozen
 from model_training.cli import app
-from model_training.data import SliceSet
+from model_training.evaluation.examine import MODEL
 
-RECIPE = """
-name = "tiny"
-version = "0.0.1"
-sequence = "FLAIR"
-plane = "axial"
-collections = ["patients"]
-size = 32
-generator_width = 8
-discriminator_width = 8
-batch = 4
-max_steps = {steps}
-adversarial_from_step = 1
-checkpoint_every = 2
-threads = 1
-seed = {seed}
-mixed_precision = false
-"""
-
-
-def slices(digest: str = "same") -> SliceSet:
-    """Random slices."""
-    chance = np.random.default_rng(0)
-    return SliceSet(
-        images=chance.random((8, 3, 32, 32), dtype=np.float32).astype(np.float16),
-        brain=np.ones((8, 32, 32), dtype=np.bool_),
-        positions=np.linspace(0, 1, 8, dtype=np.float32),
-        subjects=1,
-        digest=digest,
-    )
+FROZEN = Calibration(
+    fusion=shipped.RESIDUAL_ONLY,
+    rows={MODEL: Frozen(sign=1, slice=1.0, slice_at_5_percent=1.0, pixel=0.1)},
+    minimum_volume_ml=0.5,
+    slice_reference=(0.1,),
+    study_reference=(0.1,),
+    patients=1,
+    tumour_free_subjects=1,
+    synthetic={},
+)
 
 
 def run(folder: Path, *, seed: int, steps: int = 2, digest: str = "same") -> Path:
     """A finished run, as `neurosieve-train run` leaves it."""
+    recipe = tiny_runs.recipe_text(seed=seed, max_steps=steps, checkpoint_every=2)
     folder.mkdir()
-    (folder / runs.RECIPE_FILE).write_text(RECIPE.format(seed=seed, steps=steps))
+    (folder / runs.RECIPE_FILE).write_text(recipe)
     (folder / inference.BRAIN_FILE).write_bytes(b"not read here")
     for name in (runs.SLICES_FILE, runs.WATCHED_FILE):
-        np.savez(folder / name, **vars(slices(digest)))
-    trainer.train(config.load(folder / runs.RECIPE_FILE), slices(), folder, watched=slices())
+        np.savez(folder / name, **vars(tiny_runs.noise_slices(digest)))
+    slices = tiny_runs.noise_slices()
+    trainer.train(config.load(folder / runs.RECIPE_FILE), slices, folder, watched=slices)
     return folder
 
 
@@ -64,7 +52,7 @@ def test_joined_runs_answer_with_the_mean_of_their_maps(tmp_path: Path) -> None:
     folders = [run(tmp_path / str(seed), seed=seed) for seed in (1, 2)]
     code, output = join(folders, tmp_path / "joined")
     assert code == 0, output
-    image = slices()
+    image = tiny_runs.noise_slices()
     one, other, both = (
         graph.run(runs.finished(folder)[1], image.images, image.positions)
         for folder in (*folders, tmp_path / "joined")
@@ -89,3 +77,15 @@ def test_runs_that_differ_in_more_than_the_seed_are_not_joined(
     assert code == 1
     assert sentence in output.replace("\n", " ")
     assert not (tmp_path / "joined").exists()
+
+
+@pytest.mark.slow
+def test_the_exported_model_names_the_seed_of_every_run(tmp_path: Path) -> None:
+    folders = [run(tmp_path / str(seed), seed=seed) for seed in (3, 1)]
+    brain_graph = inference.default_folder() / inference.BRAIN_FILE
+    shutil.copyfile(brain_graph, folders[0] / inference.BRAIN_FILE)
+    join(folders, tmp_path / "joined")
+    calibrate.save(tmp_path / "joined", FROZEN)
+    runs.export_model(tmp_path / "joined", tmp_path / "model")
+    written = (tmp_path / "model" / model_toml.FILE_NAME).read_text("utf-8")
+    assert tomllib.loads(written)["training"]["seeds"] == [3, 1]

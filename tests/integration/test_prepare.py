@@ -11,20 +11,6 @@ from model_training import collection
 from source_folders import digests, grey, head, mask, nifti, picture, prepare
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """The folder that a test fills."""
-    folder = tmp_path / "source"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    """Where the collection goes."""
-    return tmp_path / "collection"
-
-
 def test_a_folder_for_each_subject_becomes_a_collection_that_training_reads(
     source: Path, out: Path
 ) -> None:

@@ -11,20 +11,6 @@ from model_training import collection
 from source_folders import digests, prepare
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """The folder that a test fills."""
-    folder = tmp_path / "source"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    """Where the collection goes."""
-    return tmp_path / "collection"
-
-
 def test_the_flair_of_a_study_is_taken_and_nothing_names_the_patient(
     source: Path, out: Path
 ) -> None:

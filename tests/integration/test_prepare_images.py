@@ -10,20 +10,6 @@ from model_training import collection
 from source_folders import grey, head, mask, picture, prepare
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """The folder that a test fills."""
-    folder = tmp_path / "source"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    """Where the collection goes."""
-    return tmp_path / "collection"
-
-
 def test_class_folders_say_what_is_abnormal_and_unknown_folders_are_refused(
     source: Path, out: Path
 ) -> None:

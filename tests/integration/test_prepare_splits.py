@@ -9,20 +9,6 @@ from model_training.collection import Split
 from source_folders import digests, grey, picture, prepare
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """The folder that a test fills."""
-    folder = tmp_path / "source"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    """Where the collection goes."""
-    return tmp_path / "collection"
-
-
 def fill_with_pictures(source: Path, count: int = 40) -> None:
     """As many normal as abnormal people, one image each."""
     for number in range(count):

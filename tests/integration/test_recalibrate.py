@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from agent import inference, pipeline, readers
+from agent import inference, model_toml, pipeline, readers
 from agent.imaging.results import Findings
 from agent.imaging.volume import Volume
 from agent.inference import OnnxModel, Provider
@@ -85,7 +85,7 @@ def test_the_version_and_the_operating_point_name_the_site(
 def test_everything_else_in_the_description_stays(tmp_path: Path) -> None:
     fitted(tmp_path / "out")
     old, new = (
-        tomllib.loads((folder / inference.DESCRIPTION_FILE).read_text("utf-8"))
+        tomllib.loads((folder / model_toml.FILE_NAME).read_text("utf-8"))
         for folder in (inference.default_folder(), tmp_path / "out")
     )
     for table, key in (

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -9,97 +10,51 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+import drawn_collections
 import head_phantom
-from agent import inference, pipeline, readers
+import tiny_runs
+from agent import inference, model_toml, pipeline
 from agent.imaging.results import Findings
 from model_training import checkpoint, config, corruption, runs, trainer
 from model_training.cli import app
 from model_training.config import Recipe
-from model_training.data import SliceSet
 from model_training.evaluation import metadata, metrics
 from model_training.methods.method import Batch
 from model_training.methods.restoring import Restoring
+from tiny_runs import noise_slices
 
-RECIPE = """
-name = "tiny"
-version = "0.0.1"
-sequence = "FLAIR"
-plane = "axial"
-collections = ["patients", "healthy"]
-cross_site = []
-size = 32
-generator_width = 8
-discriminator_width = 8
-context = 3
-batch = 4
-max_steps = {steps}
-adversarial_from_step = 2
-checkpoint_every = 3
-threads = 1
-mixed_precision = false
-"""
+STEPS = {"adversarial_from_step": 2, "checkpoint_every": 3}
 
 
 @pytest.fixture(scope="module")
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two collections of drawn heads in the layout that training reads."""
     root = tmp_path_factory.mktemp("data")
-    for collection, label, radius_mm in (
-        ("patients", "mask.nii.gz", 16.0),
-        ("healthy", "wmh.nii.gz", 0.0),
-    ):
-        rows = ["subject,split"]
-        for number, split in enumerate(["train", "calibration", "calibration", "test", "test"]):
-            name = f"{collection}_{number}"
-            phantom = head_phantom.draw(lesion_radius_mm=radius_mm, seed=number)
-            (root / collection / name).mkdir(parents=True)
-            for file, values in (
-                ("FLAIR.nii.gz", phantom.volume.voxels),
-                (label, phantom.lesion.astype(np.uint8)),
-            ):
-                readers.write_nifti(root / collection / name / file, values, phantom.volume)
-            rows.append(f"{name},{split}")
-        (root / collection / "split.csv").write_text("\n".join(rows) + "\n")
+    splits = ["train", "calibration", "calibration", "test", "test"]
+    drawn_collections.write(root / "patients", splits, lesion_radius_mm=16.0)
+    drawn_collections.write(root / "healthy", splits, mask="wmh.nii.gz")
     return root
 
 
 @pytest.fixture(scope="module")
 def run_folder(data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of six steps."""
-    folder = tmp_path_factory.mktemp("run")
-    recipe = folder / "tiny.toml"
-    recipe.write_text(RECIPE.format(steps=6))
-    done = CliRunner().invoke(
-        app, ["run", str(recipe), "--data", str(data_folder), "--out", str(folder)]
-    )
-    assert done.exit_code == 0, done.output
-    return folder
+    recipe = tiny_runs.recipe_text(**STEPS, collections=["patients", "healthy"], max_steps=6)
+    return tiny_runs.run(tmp_path_factory.mktemp("run"), data_folder, recipe)
 
 
-def slices() -> SliceSet:
-    """Random slices for runs whose result does not matter."""
-    chance = np.random.default_rng(0)
-    return SliceSet(
-        images=chance.random((8, 3, 32, 32), dtype=np.float32).astype(np.float16),
-        brain=np.ones((8, 32, 32), dtype=np.bool_),
-        positions=np.linspace(0, 1, 8, dtype=np.float32),
-        subjects=1,
-        digest="none",
-    )
-
-
-def recipe(folder: Path, steps: int) -> Recipe:
-    """The tiny recipe, read as every recipe is."""
-    path = folder / f"{steps}.toml"
-    path.write_text(RECIPE.format(steps=8))
+@pytest.fixture
+def tiny(tmp_path: Path) -> Recipe:
+    """The tiny recipe of eight steps, read as every recipe is."""
+    path = tmp_path / "tiny.toml"
+    path.write_text(tiny_runs.recipe_text(**STEPS, max_steps=8))
     return config.load(path)
 
 
 def test_a_resumed_run_repeats_an_unbroken_one_bit_for_bit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tiny = recipe(tmp_path, 8)
-    whole = trainer.train(tiny, slices(), tmp_path / "whole", watched=slices())
+    whole = trainer.train(tiny, noise_slices(), tmp_path / "whole", watched=noise_slices())
 
     class Killed(Exception):
         """The process ends here."""
@@ -114,11 +69,11 @@ def test_a_resumed_run_repeats_an_unbroken_one_bit_for_bit(
     with monkeypatch.context() as broken:
         broken.setattr(Restoring, "learn", die_at_step_five)
         with pytest.raises(Killed):
-            trainer.train(tiny, slices(), tmp_path / "broken", watched=slices())
+            trainer.train(tiny, noise_slices(), tmp_path / "broken", watched=noise_slices())
     saved = checkpoint.load(tmp_path / "broken")
     assert saved is not None
     assert saved["step"] == 3
-    resumed = trainer.train(tiny, slices(), tmp_path / "broken", watched=slices())
+    resumed = trainer.train(tiny, noise_slices(), tmp_path / "broken", watched=noise_slices())
     once, twice = whole.method.networks.state_dict(), resumed.method.networks.state_dict()
     assert all(torch.equal(once[key], twice[key]) for key in once)
     for name, wanted in ((trainer.LOSS_FILE, range(1, 9)), (trainer.VALIDATION_FILE, (3, 6))):
@@ -127,24 +82,23 @@ def test_a_resumed_run_repeats_an_unbroken_one_bit_for_bit(
 
 
 def test_a_run_from_another_kind_of_device_goes_on_with_draws_of_its_own(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tiny: Recipe, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tiny = recipe(tmp_path, 8)
     begun = dataclasses.replace(tiny, max_steps=3)
-    trainer.train(begun, slices(), tmp_path / "run", watched=slices())
+    trainer.train(begun, noise_slices(), tmp_path / "run", watched=noise_slices())
     saved = checkpoint.load(tmp_path / "run")
     assert saved is not None
     # What a CUDA generator's state looks like: 16 bytes, which a CPU's cannot take.
     changed = {"device": "cuda", "chance": torch.zeros(16, dtype=torch.uint8)}
     checkpoint.save(tmp_path / "run", saved | changed)
-    resumed = trainer.train(tiny, slices(), tmp_path / "run", watched=slices())
+    resumed = trainer.train(tiny, noise_slices(), tmp_path / "run", watched=noise_slices())
     assert resumed.step == 8
     assert resumed.chance.initial_seed() == tiny.seed + 3
     assert "draws begin anew" in caplog.text
 
 
-def test_a_checkpoint_from_before_devices_were_named_goes_on(tmp_path: Path) -> None:
-    run = trainer.start(recipe(tmp_path, 8), trainer.CPU)
+def test_a_checkpoint_from_before_devices_were_named_goes_on(tiny: Recipe) -> None:
+    run = trainer.start(tiny, trainer.CPU)
     state = trainer.state_of(run)
     del state["device"]
     run.chance.manual_seed(99)
@@ -152,9 +106,9 @@ def test_a_checkpoint_from_before_devices_were_named_goes_on(tmp_path: Path) -> 
     assert torch.equal(run.chance.get_state(), state["chance"])
 
 
-def test_a_run_that_learns_nothing_more_is_stopped(tmp_path: Path) -> None:
-    patient = dataclasses.replace(recipe(tmp_path, 8), checkpoint_every=1, patience_steps=0)
-    stopped = trainer.train(patient, slices(), tmp_path / "run", watched=slices())
+def test_a_run_that_learns_nothing_more_is_stopped(tiny: Recipe, tmp_path: Path) -> None:
+    patient = dataclasses.replace(tiny, checkpoint_every=1, patience_steps=0)
+    stopped = trainer.train(patient, noise_slices(), tmp_path / "run", watched=noise_slices())
     assert stopped.step < patient.max_steps
 
 
@@ -180,7 +134,7 @@ def test_damage_stays_inside_the_brain_and_leaves_some_slices_clean() -> None:
 
 def test_an_unknown_key_in_a_recipe_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "typo.toml"
-    path.write_text(RECIPE.format(steps=1) + "max_stepps = 3\n")
+    path.write_text(tiny_runs.recipe_text() + "max_stepps = 3\n")
     with pytest.raises(ValueError, match="max_stepps"):
         config.load(path)
 
@@ -223,6 +177,8 @@ def test_a_run_becomes_a_model_folder_that_the_agent_reads_and_the_test_split_op
     figures = {path.name for path in (model_folder / "figures").iterdir()}
     assert figures >= {"losses.png", "scores.png", "roc.png", "montage.png", "failures.png"}
 
+    written = tomllib.loads((model_folder / model_toml.FILE_NAME).read_text("utf-8"))
+    assert written["training"]["seeds"] == [1]
     model = inference.load(model_folder, provider=inference.Provider.CPU)
     _, shipped, kept = runs.finished(run_folder)
     image = kept.images[:3].astype(np.float32)

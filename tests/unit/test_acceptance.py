@@ -1,17 +1,13 @@
 """What is refused, in which words, and how the limits are learnt and written down."""
 
-import dataclasses
 import math
 import tomllib
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import drawn_sight
-import head_phantom
-import shipped
-from agent import inference, readers
+from agent import model_toml
 from agent.imaging import acceptance, traits
 from agent.imaging.acceptance import Limit, Limits
 from agent.imaging.results import Reason
@@ -19,7 +15,6 @@ from agent.imaging.traits import Measured, Trait
 from model_training import acceptance as learning
 from model_training import limits as tables
 from model_training.acceptance import Sample
-from model_training.config import Recipe
 from model_training.evaluation import refusals
 
 LIMITS = (
@@ -153,28 +148,9 @@ def test_the_site_is_read_from_the_subjects_name(subject: str, site: str) -> Non
 def test_limits_come_back_from_toml_as_they_were_learnt() -> None:
     learnt = Limits(stack=LIMITS, single=LIMITS[:2])
     written = tomllib.loads(tables.as_toml(learnt))
-    assert inference.acceptance(written["acceptance"]) == learnt
-    assert inference.acceptance(tables.as_table(learnt)) == learnt
+    assert model_toml.acceptance(written["acceptance"]) == learnt
+    assert model_toml.acceptance(tables.as_table(learnt)) == learnt
 
 
 def test_a_model_without_limits_has_no_table() -> None:
     assert tables.as_toml(acceptance.NO_LIMITS) == ""
-
-
-def test_limits_are_learnt_from_training_and_calibration_subjects_alone(tmp_path: Path) -> None:
-    folder = tmp_path / "heads"
-    rows = ["subject,split"]
-    for seed, split in enumerate(("train", "calibration", "test")):
-        # The test subject is rounder than the others: seen, it would widen the limits.
-        volume = head_phantom.draw(seed=seed).volume
-        stretch = 1.0 if split == "test" else 1.2
-        volume = dataclasses.replace(volume, affine=volume.affine @ np.diag([1, stretch, 1, 1]))
-        (folder / split).mkdir(parents=True)
-        readers.write_nifti(folder / split / "FLAIR.nii.gz", volume.voxels, volume)
-        rows.append(f"{split},{split}")
-    (folder / "split.csv").write_text("\n".join(rows) + "\n")
-    recipe = Recipe(
-        name="a", version="1", sequence="FLAIR", plane="axial", collections=("heads",), size=64
-    )
-    learnt = {one.trait: one for one in learning.learn(tmp_path, recipe, shipped.brain_net()).stack}
-    assert learnt[Trait.ASPECT].least > 1.4

@@ -5,11 +5,12 @@ import dataclasses
 from pydicom.dataset import Dataset
 
 import builders
-from agent import examination, inference
+from agent import examination, inference, model_toml
 from agent.dicom import identifiers, series
 from agent.examination import Reading
 from agent.imaging.results import NotAnalysed, Reason
-from agent.inference import ModelDescription, OnnxModel
+from agent.inference import OnnxModel
+from agent.model_toml import ModelDescription
 from storage.records import StudyUid
 
 UNREAD = NotAnalysed(reason=Reason.NO_SUITABLE_SERIES, sentence="There is none.")
@@ -41,7 +42,7 @@ def report_uid(description: ModelDescription) -> str:
 
 
 def test_results_of_models_with_different_brain_networks_never_share_a_name() -> None:
-    shipped = inference.describe(inference.default_folder())
+    shipped = model_toml.describe(inference.default_folder())
     other = dataclasses.replace(shipped, brain_sha256="b" * 64)
     assert report_uid(shipped) == report_uid(dataclasses.replace(shipped))
     assert report_uid(other) != report_uid(shipped)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import shipped
-from agent import inference
+from agent import inference, model_toml
 from agent.errors import UnusableModel
 from agent.imaging import brain
 from agent.imaging.scoring import Kind
@@ -28,7 +28,7 @@ def copied(tmp_path: Path) -> Path:
     """A model folder that a test may damage."""
     folder = tmp_path / "model"
     folder.mkdir()
-    for name in (inference.GRAPH_FILE, inference.BRAIN_FILE, inference.DESCRIPTION_FILE):
+    for name in (inference.GRAPH_FILE, inference.BRAIN_FILE, model_toml.FILE_NAME):
         shutil.copyfile(inference.default_folder() / name, folder / name)
     return folder
 
@@ -87,7 +87,7 @@ def test_a_missing_graph_is_named(copied: Path) -> None:
     ("old", "new"), [("[thresholds]", "[limits]"), ('sha256 = "', "sha256 = "), ("pixel", "pix")]
 )
 def test_an_incomplete_description_is_refused(copied: Path, old: str, new: str) -> None:
-    path = copied / inference.DESCRIPTION_FILE
+    path = copied / model_toml.FILE_NAME
     path.write_text(path.read_text("utf-8").replace(old, new, 1), "utf-8")
     with pytest.raises(UnusableModel, match="incomplete"):
         inference.load(copied)
@@ -128,9 +128,9 @@ def test_a_new_version_name_alone_is_no_other_model(model: OnnxModel) -> None:
 
 
 def test_a_threshold_set_has_one_name() -> None:
-    assert inference.thresholds_version(0.1, 2.0, 0.5) == inference.thresholds_version(
+    assert model_toml.thresholds_version(0.1, 2.0, 0.5) == model_toml.thresholds_version(
         0.1, 2.0, 0.5
     )
-    assert inference.thresholds_version(0.1, 2.0, 0.5) != inference.thresholds_version(
+    assert model_toml.thresholds_version(0.1, 2.0, 0.5) != model_toml.thresholds_version(
         0.1, 2.0, 0.6
     )

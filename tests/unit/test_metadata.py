@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -11,33 +10,14 @@ import pytest
 
 import head_phantom
 import shipped
-from agent import readers
 from agent.imaging import preprocess
 from agent.imaging.preprocess import TISSUE_VALUE, ModelInput
 from agent.imaging.scoring import Kind
-from model_training import calibrate, collection
-from model_training.collection import Member, Subject
-from model_training.config import Recipe
+from model_training import calibrate
+from model_training.collection import Subject
 from model_training.evaluation import examine, metadata
 from model_training.evaluation.examine import Examined
-from model_training.evaluation.metadata import Shortcut
 from model_training.evaluation.metrics import Floats, Labels
-
-RECIPE = Recipe(
-    name="", version="", sequence="FLAIR", plane="axial", collections=("drawn",), size=64
-)
-
-
-def write_patient(folder: Path, *, lesion_radius_mm: float) -> Recipe:
-    """A collection of one drawn head, and a recipe that goes with it."""
-    phantom = head_phantom.draw(lesion_radius_mm=lesion_radius_mm)
-    (folder / "somebody").mkdir(parents=True)
-    for name, values in (
-        ("FLAIR.nii.gz", phantom.volume.voxels),
-        ("mask.nii.gz", phantom.lesion.astype(np.uint8)),
-    ):
-        readers.write_nifti(folder / "somebody" / name, values, phantom.volume)
-    return RECIPE
 
 
 @cache
@@ -86,24 +66,20 @@ def test_the_shortcut_refuses_slices_of_one_class() -> None:
         metadata.fit(found, np.zeros_like(tumour))
 
 
-def test_what_was_read_of_the_training_patients_is_kept_for_the_next_time(tmp_path: Path) -> None:
-    recipe = write_patient(tmp_path / "data", lesion_radius_mm=16)
-    kept, members = tmp_path / metadata.FILE_NAME, collection.members(tmp_path / "data")
-
-    def learn(listed: Sequence[Member]) -> Shortcut | None:
-        return metadata.learn(kept, listed, recipe, shipped.brain_net(), least_head=0.2)
-
-    first = learn(members)
-    assert first is not None
-    assert learn([]) == first
+def test_the_shortcut_is_learnt_from_the_slices_of_all_kept_patients(tmp_path: Path) -> None:
+    found, tumour = drawn_table()
+    kept = tmp_path / metadata.FILE_NAME
+    metadata.save(kept, [(found[:70], tumour[:70]), (found[70:], tumour[70:])])
+    assert metadata.learn(kept) == metadata.fit(found, tumour)
 
 
 @pytest.mark.parametrize("patients", [0, 1])
 def test_without_a_tumour_to_learn_from_there_is_no_shortcut(tmp_path: Path, patients: int) -> None:
-    recipe = write_patient(tmp_path / "data", lesion_radius_mm=0)
-    members = collection.members(tmp_path / "data")[:patients]
+    found, tumour = drawn_table()
     kept = tmp_path / metadata.FILE_NAME
-    assert metadata.learn(kept, members, recipe, shipped.brain_net(), least_head=0.2) is None
+    assert metadata.learn(kept) is None
+    metadata.save(kept, [(found, np.zeros_like(tumour))] * patients)
+    assert metadata.learn(kept) is None
 
 
 def test_the_shortcut_is_a_way_of_scoring_where_one_was_learnt() -> None:
@@ -140,14 +116,10 @@ def test_every_source_slice_has_features() -> None:
     assert TISSUE_VALUE - 0.05 < found[65, 4] < TISSUE_VALUE + 0.05
 
 
-def test_the_shortcut_learns_from_slices_with_head_and_the_drawn_lesion(
-    tmp_path: Path,
-) -> None:
-    recipe = write_patient(tmp_path, lesion_radius_mm=16)
-    lesion = head_phantom.draw(lesion_radius_mm=16).lesion
-    found, tumour = metadata.table(
-        collection.members(tmp_path), recipe, shipped.brain_net(), least_head=0.2
-    )
+def test_the_shortcut_learns_from_slices_with_head_and_the_drawn_lesion() -> None:
+    examined = examine_phantom()
+    lesion = examined.subject.lesion
+    found, tumour = metadata.table(examined.subject, examined.prepared, least_head=0.2)
     assert found[:, metadata.HEAD].min() > 0.2
     assert tumour.sum() == lesion.any(axis=(1, 2)).sum()
     assert len(tumour) == len(found) < len(lesion)

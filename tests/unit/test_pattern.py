@@ -7,17 +7,9 @@ import pytest
 import answers
 import builders
 from agent.imaging import pattern
-from agent.imaging.pattern import ALL_MASS_LIKE, PatternRule
+from agent.imaging.pattern import ALL_MASS_LIKE
 from agent.imaging.results import Findings, Pattern, Region
-
-RULE = PatternRule(
-    log_thickness=2.0,
-    asymmetry=1.0,
-    contrast=5.0,
-    near_ventricle=-4.0,
-    bias=-7.0,
-    threshold=0.5,
-)
+from answers import RULE
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 import answers
 import drawn_brain
-from agent import inference
+from agent import model_toml
 from agent.imaging.results import Shape
 from model_training.pattern import figures as pattern_figures
 from model_training.pattern import learning
@@ -147,4 +147,4 @@ def test_a_rule_is_learnt_from_samples_and_read_back_by_the_agent() -> None:
     learnt = learning.learn(samples)
     assert learning.figures(samples, learnt.rule)[0].recognised == 2
     table = tomllib.loads(learning.as_toml(learnt.rule))
-    assert inference.pattern(table["pattern"]) == learnt.rule
+    assert model_toml.pattern(table["pattern"]) == learnt.rule

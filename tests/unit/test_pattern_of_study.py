@@ -12,17 +12,10 @@ from agent.imaging.pattern import ALL_MASS_LIKE, PatternRule
 from agent.imaging.results import Findings, Pattern
 from agent.imaging.scoring import Kind
 from agent.imaging.volume import Volume
-from agent.inference import ModelDescription
+from agent.model_toml import ModelDescription
+from answers import RULE
 
 THRESHOLDS = Thresholds(pixel=0.1, slice=1.0, minimum_volume_ml=0.5, version="test")
-RULE = PatternRule(
-    log_thickness=2.4,
-    asymmetry=0.5,
-    contrast=7.9,
-    near_ventricle=-5.9,
-    bias=-7.7,
-    threshold=0.35,
-)
 DESCRIBED = ModelDescription(
     name="drawn",
     version="1",

@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 
 import head_phantom
 import shipped
-from agent import inference, pipeline
+from agent import inference, model_toml, pipeline
 from agent.imaging.findings import Thresholds
 from agent.imaging.results import Findings, NotAnalysed, Reason
 from agent.imaging.scoring import Kind, Maps
 from agent.imaging.volume import Volume
-from agent.inference import ModelDescription, OnnxModel, Provider
+from agent.inference import OnnxModel, Provider
+from agent.model_toml import ModelDescription
 
 THRESHOLDS = Thresholds(pixel=0.1, slice=3.0, minimum_volume_ml=0.5, version="test")
 
@@ -25,7 +26,7 @@ class BrighterThanBrain:
 
     def __init__(self) -> None:
         self.description: ModelDescription = dataclasses.replace(
-            inference.describe(inference.default_folder()),
+            model_toml.describe(inference.default_folder()),
             context=1,
             fusion=shipped.RESIDUAL_ONLY,
             thresholds=THRESHOLDS,

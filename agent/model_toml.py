@@ -1,0 +1,134 @@
+"""Reads `model.toml`: what a model folder says of its model."""
+
+import hashlib
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from agent.errors import UnusableModel
+from agent.imaging.acceptance import NO_LIMITS, Limit, Limits
+from agent.imaging.findings import Thresholds
+from agent.imaging.pattern import ALL_MASS_LIKE, PatternRule
+from agent.imaging.scoring import Fusion, Kind
+from agent.imaging.traits import Trait
+
+FILE_NAME = "model.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelDescription:
+    """What `model.toml` says. The two reference tuples hold scores of tumour-free calibration
+    slices and subjects, rising, from which p-values are read."""
+
+    name: str
+    version: str
+    sha256: str
+    brain_sha256: str
+    sequence: str
+    plane: str
+    size: int
+    context: int
+    fusion: Fusion
+    thresholds: Thresholds
+    pattern: PatternRule
+    acceptance: Limits = NO_LIMITS
+    operating_point: str
+    slice_reference: tuple[float, ...]
+    study_reference: tuple[float, ...]
+    training_data_sha256: str
+    code_version: str
+
+    @property
+    def digest(self) -> str:
+        """What names the model in results: SHA-256 over `sha256`, `brain_sha256`, the weights of
+        the maps and the limits of acceptance; with others the same graph answers otherwise."""
+        parts = (self.sha256, self.brain_sha256, repr(self.fusion), repr(self.acceptance))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def describe(folder: Path) -> ModelDescription:
+    """What a folder's `model.toml` says."""
+    text = read(folder / FILE_NAME)
+    try:
+        return from_toml(tomllib.loads(text.decode("utf-8")))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnusableModel(
+            f"{folder / FILE_NAME} is incomplete or not TOML: {error!r}."
+        ) from error
+
+
+def read(path: Path) -> bytes:
+    """A file of the model folder."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnusableModel(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def from_toml(values: dict[str, Any]) -> ModelDescription:
+    """The description in the tables of a `model.toml`."""
+    model, grid, limits = values["model"], values["input"], values["thresholds"]
+    pixel, slice_, volume_ml = (
+        float(limits[key]) for key in ("pixel", "slice", "minimum_volume_ml")
+    )
+    rule = pattern(values["pattern"]) if "pattern" in values else ALL_MASS_LIKE
+    return ModelDescription(
+        name=model["name"],
+        version=model["version"],
+        sha256=model["sha256"],
+        brain_sha256=values["brain"]["sha256"],
+        sequence=model["sequence"],
+        plane=model["plane"],
+        size=int(grid["size"]),
+        context=int(grid["context"]),
+        fusion=fusion(values["fusion"]),
+        thresholds=Thresholds(
+            pixel=pixel,
+            slice=slice_,
+            minimum_volume_ml=volume_ml,
+            version=thresholds_version(pixel, slice_, volume_ml, rule),
+        ),
+        pattern=rule,
+        acceptance=acceptance(values.get("acceptance", {})),
+        operating_point=limits["operating_point"],
+        slice_reference=tuple(float(score) for score in values["reference"]["slice_scores"]),
+        study_reference=tuple(float(score) for score in values["reference"]["study_scores"]),
+        training_data_sha256=values["training"]["data_sha256"],
+        code_version=values["training"]["code_version"],
+    )
+
+
+def fusion(values: dict[str, Any]) -> Fusion:
+    """The weights in the table `[fusion]`, one for each kind of map."""
+    map_weights, score_weights = (
+        tuple(float(values[use][kind]) for kind in Kind) for use in ("map", "score")
+    )
+    return Fusion(map_weights=map_weights, score_weights=score_weights)
+
+
+def pattern(values: dict[str, Any]) -> PatternRule:
+    """The rule in the table `[pattern]`; a model without it calls every region mass-like."""
+    return PatternRule(**{field.name: float(values[field.name]) for field in fields(PatternRule)})
+
+
+def acceptance(values: dict[str, Any]) -> Limits:
+    """The limits in the table `[acceptance]`; a model without it has none."""
+    stack, single = (
+        tuple(
+            Limit(trait=Trait(name), **{side: float(value) for side, value in sides.items()})
+            for name, sides in values.get(use, {}).items()
+        )
+        for use in ("stack", "single")
+    )
+    return Limits(stack=stack, single=single)
+
+
+def thresholds_version(
+    pixel: float, slice_: float, minimum_volume_ml: float, rule: PatternRule = ALL_MASS_LIKE
+) -> str:
+    """A short name for one set of threshold values and the rule that judges regions."""
+    text = f"{pixel!r} {slice_!r} {minimum_volume_ml!r}"
+    if rule != ALL_MASS_LIKE:
+        text += f" {rule!r}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
