@@ -34,6 +34,10 @@ def run(
     brain: Annotated[
         Path | None, typer.Option(help="The graph that finds the brain; else the shipped one.")
     ] = None,
+    begin_with: Annotated[
+        Path | None,
+        typer.Option("--from", help="A model folder whose weights a new run begins with."),
+    ] = None,
     device: DeviceOption = Device.AUTO,
 ) -> None:
     """Train a model from a recipe; call it again to go on after a break."""
@@ -43,7 +47,12 @@ def run(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     brain_graph = brain or inference.default_folder() / inference.BRAIN_FILE
     finished = runs.train(
-        recipe_file, data_folder, out, brain_graph=brain_graph, device=devices.find(device)
+        recipe_file,
+        data_folder,
+        out,
+        brain_graph=brain_graph,
+        device=devices.find(device),
+        begin_with=begin_with,
     )
     typer.echo(f"{finished.step} steps in {finished.seconds:.0f} s, kept in {out}.")
 

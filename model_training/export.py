@@ -33,15 +33,19 @@ def export(
     recipes: Sequence[Recipe],
     calibration: Calibration,
     slices: SliceSet,
+    origin: str | None = None,
 ) -> float:
     """Writes the folder, loads it as the agent would, and returns the largest difference.
 
-    `recipes` are those of the runs that answer together; they differ in their seed alone.
+    `recipes` are those of the runs that answer together; they differ in their seed alone. `origin`
+    is the sha256 of the graph whose weights they began with.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_graph(graph, folder / inference.GRAPH_FILE, recipes[0])
     files.copy(brain_graph, folder / inference.BRAIN_FILE)
     text = description(folder, recipes, calibration, slices)
+    if origin is not None:
+        text += f'continues = "{origin}"  # sha256 of the graph whose weights training began with\n'
     (folder / model_toml.FILE_NAME).write_text(text, encoding="utf-8")
     model = inference.load(folder, provider=inference.Provider.CPU)
     image = slices.images[:5].astype(np.float32)

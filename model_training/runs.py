@@ -10,7 +10,17 @@ import torch
 from agent import inference
 from agent.imaging.brain import BrainNet
 from model_training import calibrate as calibration
-from model_training import checkpoint, config, data, export, fusion, graph, measurements, trainer
+from model_training import (
+    checkpoint,
+    config,
+    data,
+    export,
+    fusion,
+    graph,
+    measurements,
+    trainer,
+    weights,
+)
 from model_training.calibrate import Calibration
 from model_training.config import Recipe
 from model_training.data import SliceSet
@@ -21,6 +31,7 @@ from model_training.graph import ShippedGraph
 from model_training.methods import catalogue
 from model_training.methods.method import Parts
 from model_training.trainer import Run
+from model_training.weights import Weights
 
 RECIPE_FILE = "recipe.toml"
 SLICES_FILE = "slices.npz"
@@ -36,10 +47,17 @@ def train(
     *,
     brain_graph: Path,
     device: torch.device,
+    begin_with: Path | None = None,
 ) -> Run:
-    """Trains, or goes on with a run that was broken off; the folder keeps all it needs later."""
+    """Trains, or goes on with a run that was broken off; the folder keeps all it needs later.
+
+    `begin_with` is the model folder whose weights a new run begins with.
+    """
     recipe = config.load(recipe_file)
+    learnt = None if begin_with is None else weights.load(begin_with, recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
+    if begin_with is not None:
+        weights.note_origin(folder, begin_with)
     copy(recipe_file, folder / RECIPE_FILE)
     copy(brain_graph, folder / inference.BRAIN_FILE)
     brain_net = brain_of(folder)
@@ -47,7 +65,7 @@ def train(
     slices = data.kept_slices(folder / SLICES_FILE, members, recipe, brain_net)
     watching = data.watched_members(data_folder, recipe)
     watched = data.kept_slices(folder / WATCHED_FILE, watching, recipe, brain_net)
-    return trainer.train(recipe, slices, folder, watched=watched, device=device)
+    return trainer.train(recipe, slices, folder, watched=watched, device=device, learnt=learnt)
 
 
 def calibrate(folder: Path, data_folder: Path) -> Calibration:
@@ -77,14 +95,17 @@ def export_model(folder: Path, out: Path) -> float:
     """Writes the model folder; returns the largest difference between torch and ONNX."""
     frozen = calibration.load(folder)
     _, shipped, slices = finished(folder)
-    return export.export(
+    difference = export.export(
         shipped,
         out,
         brain_graph=folder / inference.BRAIN_FILE,
         recipes=[config.load(one / RECIPE_FILE) for one in members(folder)],
         calibration=frozen,
         slices=slices,
+        origin=weights.origin(folder),
     )
+    weights.save(out, [learnt_by(one) for one in members(folder)])
+    return difference
 
 
 def finished(folder: Path) -> tuple[Recipe, ShippedGraph, SliceSet]:
@@ -102,12 +123,18 @@ def members(folder: Path) -> list[Path]:
 
 def trained(recipe: Recipe, folder: Path) -> Parts:
     """What the last checkpoint of a run ships."""
+    method = catalogue.build(recipe)
+    weights.take(method.networks, learnt_by(folder), recipe.name)
+    return method.parts()
+
+
+def learnt_by(folder: Path) -> Weights:
+    """The weights in the last checkpoint of a run."""
     saved = checkpoint.load(folder)
     if saved is None:
         raise FileNotFoundError(f"{folder} holds no checkpoint: run `neurosieve-train run` first.")
-    method = catalogue.build(recipe)
-    method.networks.load_state_dict(saved["networks"])
-    return method.parts()
+    learnt: Weights = saved["networks"]
+    return learnt
 
 
 def join(folders: Sequence[Path], out: Path) -> None:
@@ -126,6 +153,8 @@ def join(folders: Sequence[Path], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     for name in SHARED_FILES:
         shutil.copyfile(first / name, out / name)
+    if weights.origin(first) is not None:
+        shutil.copyfile(first / weights.ORIGIN_FILE, out / weights.ORIGIN_FILE)
     for number, folder in enumerate(folders, start=1):
         member = out / MEMBERS_FOLDER / str(number)
         member.mkdir(parents=True, exist_ok=True)

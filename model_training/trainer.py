@@ -13,12 +13,13 @@ import torch
 from torch import Generator as Chance
 from torch.nn import functional
 
-from model_training import checkpoint, corruption, validation
+from model_training import checkpoint, corruption, validation, weights
 from model_training.config import Recipe
 from model_training.data import SliceSet
 from model_training.methods import catalogue
 from model_training.methods.method import Batch, Method, middle
 from model_training.validation import Exam
+from model_training.weights import Weights
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +42,13 @@ class Run:
     best_step: int = 0
 
 
-def start(recipe: Recipe, device: torch.device) -> Run:
-    """A fresh run with the recipe's seed; the networks begin alike on every device."""
+def start(recipe: Recipe, device: torch.device, learnt: Weights | None = None) -> Run:
+    """A fresh run with the recipe's seed; the networks begin alike on every device, or with what
+    a model has learnt before."""
     torch.manual_seed(recipe.seed)
     method = catalogue.build(recipe)
+    if learnt is not None:
+        weights.take(method.networks, learnt, recipe.name)
     method.networks.to(device)
     return Run(method=method, chance=Chance(device).manual_seed(recipe.seed))
 
@@ -56,16 +60,18 @@ def train(
     *,
     watched: SliceSet,
     device: torch.device = CPU,
+    learnt: Weights | None = None,
 ) -> Run:
     """Trains until steps, minutes or patience are used up; goes on from a checkpoint.
 
-    `watched` are tumour-free slices of other patients, by which the run is stopped. A run that is
+    `watched` are tumour-free slices of other patients, by which the run is stopped; a run without
+    a checkpoint begins with the weights `learnt`. A run that is
     gone on with draws what an unbroken one would; on the CPU its networks are the same bit for bit,
     while a GPU may add in another order. The networks come back on the CPU, where they are scored
     and exported.
     """
     torch.set_num_threads(recipe.threads)
-    run = start(recipe, device)
+    run = start(recipe, device, learnt)
     saved = checkpoint.load(folder)
     if saved is not None:
         restore(run, saved)
@@ -74,13 +80,13 @@ def train(
     images = torch.from_numpy(slices.images).to(device)
     brains = torch.from_numpy(slices.brain)[:, None].to(device)
     upper = torch.from_numpy(slices.positions).to(device) > 0.45
-    weights = 1.0 + (UPPER_WEIGHT - 1.0) * upper.float()
+    shares = 1.0 + (UPPER_WEIGHT - 1.0) * upper.float()
     exam = validation.prepare(watched, recipe, device)
     count = len(slices.images)
     log.info("%d tumour-free slices of %d subjects, on %s", count, slices.subjects, device.type)
     began = time.monotonic() - run.seconds
     while not finished(run, recipe):
-        chosen = torch.multinomial(weights, recipe.batch, replacement=True, generator=run.chance)
+        chosen = torch.multinomial(shares, recipe.batch, replacement=True, generator=run.chance)
         batch = draw(images[chosen].float(), brains[chosen], recipe, run.chance)
         set_rates(run, recipe)
         values = run.method.learn(batch, step=run.step)

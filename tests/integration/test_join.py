@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import shipped
 import tiny_runs
 from agent import inference, model_toml
-from model_training import calibrate, config, graph, runs, trainer
+from model_training import calibrate, config, graph, runs, trainer, weights
 from model_training.calibrate import Calibration, Frozen
 from model_training.cli import app
 from model_training.evaluation.examine import MODEL
@@ -80,7 +81,9 @@ def test_runs_that_differ_in_more_than_the_seed_are_not_joined(
 
 
 @pytest.mark.slow
-def test_the_exported_model_names_the_seed_of_every_run(tmp_path: Path) -> None:
+def test_the_exported_model_names_the_seed_and_keeps_the_weights_of_every_run(
+    tmp_path: Path,
+) -> None:
     folders = [run(tmp_path / str(seed), seed=seed) for seed in (3, 1)]
     brain_graph = inference.default_folder() / inference.BRAIN_FILE
     shutil.copyfile(brain_graph, folders[0] / inference.BRAIN_FILE)
@@ -89,3 +92,6 @@ def test_the_exported_model_names_the_seed_of_every_run(tmp_path: Path) -> None:
     runs.export_model(tmp_path / "joined", tmp_path / "model")
     written = (tmp_path / "model" / model_toml.FILE_NAME).read_text("utf-8")
     assert tomllib.loads(written)["training"]["seeds"] == [3, 1]
+    for number, folder in enumerate(folders, start=1):
+        kept = weights.load(tmp_path / "model", seed=number)
+        assert all(torch.equal(kept[name], one) for name, one in runs.learnt_by(folder).items())
