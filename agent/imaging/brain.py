@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from agent.imaging import grids, morphology
 from agent.imaging.grids import Square
@@ -25,6 +26,11 @@ BRIGHT_PERCENTILE = 95.0  # of the head: becomes 1
 MAX_VALUE = 1.5
 THRESHOLD = 0.5
 MIN_PIECE_CM2 = 1.0  # of one slice: smaller pieces are remnants
+WIDE_SHARE = 0.75  # of the largest section: where the network errs least
+SHALLOW_PERCENT = 0.5  # of the brain there: what lies nearer to the air elsewhere may be scalp
+BRIGHT = 1.3  # of the brain's median: and is, where it is so bright
+SCALP_REACH_MM = 6.0  # around what is: the dimmer rest of it
+SLIVER_MM = 2.0  # half the thickness of the skull that is left below it
 
 
 def view(voxels: Image, head: Mask, spacing_mm: tuple[float, float, float]) -> tuple[Image, Square]:
@@ -44,7 +50,31 @@ def find(
     shape = (voxels.shape[1], voxels.shape[2])
     likely = np.stack([grids.enlarged(part, square, shape) for part in probability])
     brain = morphology.largest_component((likely > THRESHOLD) & head)
+    brain = without_scalp(brain, voxels, head, spacing_mm)
     return without_crumbs(morphology.filled(brain), spacing_mm)
+
+
+def without_scalp(
+    brain: Mask, voxels: Image, head: Mask, spacing_mm: tuple[float, float, float]
+) -> Mask:
+    """Drops what is bright and lies nearer to the air than brain does in the widest sections.
+
+    Where slices cut the skull at a slant, at the vertex and low in the head, scalp looks like
+    cortex to the network. Depth alone would take the topmost brain with it, brightness alone a
+    tumour.
+    """
+    area = morphology.areas(brain)
+    if head.all() or not area.any():
+        return brain
+    depth = ndimage.distance_transform_edt(head, sampling=spacing_mm)
+    wide = brain & (area >= WIDE_SHARE * area.max())[:, None, None]
+    shallow = brain & (depth < np.percentile(depth[wide], SHALLOW_PERCENT))
+    smooth = ndimage.gaussian_filter(voxels, (0, 1.0, 1.0))
+    seeds = shallow & (smooth > BRIGHT * np.median(voxels[brain]))
+    scalp = shallow & morphology.dilated(seeds, SCALP_REACH_MM, spacing_mm)
+    rest, touched = brain & ~scalp, scalp.any(axis=(1, 2))
+    rest[touched] = morphology.opened(rest[touched], SLIVER_MM, spacing_mm)
+    return morphology.largest_component(rest)
 
 
 def without_crumbs(mask: Mask, spacing_mm: tuple[float, float, float]) -> Mask:
