@@ -16,11 +16,12 @@ from agent.imaging.preprocess import ModelInput
 
 MEDIAN_PIXELS = 5
 ACROSS_SLICES_MM = 4.0  # deviation of the smoothing between slices: a lesion is no single slice
+SCORE_ACROSS_SLICES_MM = 3.0  # the same for scores
 EDGE_MM = 2.5  # the brain's rim is marked by nobody: partial volume looks like a lesion
 SCORE_EDGE_MM = 4.0  # and a wider one is scored by nobody: one bright vein must not raise a slice
 USUAL_QUANTILE = 0.75  # of a volume's deviations: its usual one, which few tumours reach
 LEAST_USUAL = 0.02  # keeps a volume without any deviation finite
-TOP_SHARE = 0.01  # of a slice's brain: what the slice score averages
+TOP_SHARE = 0.02  # of a slice's brain: what the slice score averages
 MIN_SLICE_CM2 = 8.0  # less brain than this has no score
 
 
@@ -72,9 +73,11 @@ def score(maps: Maps, prepared: ModelInput, fusion: Fusion) -> Scores:
     scored = morphology.eroded(prepared.brain, SCORE_EDGE_MM, prepared.spacing_mm)
     deviation = weighted(np.maximum(maps.deviations, 0), fusion.score_weights)
     deviation = against_usual(deviation, scored)
+    # Of the roots: a slice beside a bright tumour must not be called after its neighbour.
+    roots = across_slices(np.sqrt(deviation), scored, spacing_mm, reach_mm=SCORE_ACROSS_SLICES_MM)
     return Scores(
         anomaly_map=across_slices(raised, inside, spacing_mm),
-        slice_scores=top_means(across_slices(deviation, scored, spacing_mm), scored, prepared),
+        slice_scores=top_means(np.square(roots), scored, prepared),
     )
 
 
@@ -97,10 +100,17 @@ def weighted(maps: NDArray[np.float32], weights: Sequence[float]) -> NDArray[np.
 
 
 def across_slices(
-    values: NDArray[np.float32], inside: NDArray[np.bool_], spacing_mm: float
+    values: NDArray[np.float32],
+    inside: NDArray[np.bool_],
+    spacing_mm: float,
+    *,
+    reach_mm: float = ACROSS_SLICES_MM,
 ) -> NDArray[np.float32]:
-    """Gaussian mean over neighbouring slices, of the voxels inside the brain only."""
-    deviation = ACROSS_SLICES_MM / spacing_mm
+    """Gaussian mean over neighbouring slices, of the voxels inside the brain only.
+
+    `reach_mm` is its deviation.
+    """
+    deviation = reach_mm / spacing_mm
     weight = inside.astype(np.float32)
     total = ndimage.gaussian_filter1d(values * weight, deviation, axis=0, mode="constant")
     count = ndimage.gaussian_filter1d(weight, deviation, axis=0, mode="constant")
