@@ -27,7 +27,9 @@ from model_training.graph import ShippedGraph, run
 SEED = 11
 SLICES = 160
 STEPS = (0.0, 0.25, 0.5, 1.0)  # weights that are tried, in units of a kind's usual size
-NEARLY = 0.01  # of the figure: weights that reach this much less than the best are as good
+# What a figure may be below the best and still be as good: 320 slices tell scores apart far less
+# sharply than their half million pixels tell maps.
+MAP_CHANCE, SCORE_CHANCE = 0.002, 0.01
 MIN_LESION_PIXELS = 20
 TOP_VALUE = 1.0
 STRIDE = 2  # pixels taken for the precision
@@ -52,8 +54,8 @@ def learn(graph: ShippedGraph, slices: SliceSet) -> tuple[Fusion, dict[str, floa
 
 def learn_from(exercise: Exercise) -> tuple[Fusion, dict[str, float]]:
     """The same from an exercise that was prepared."""
-    map_weights, drawn = choose(exercise, exercise.raw, pixel_precision)
-    score_weights, scored = choose(exercise, exercise.deviations, slice_auroc)
+    map_weights, drawn = choose(exercise, exercise.raw, pixel_precision, MAP_CHANCE)
+    score_weights, scored = choose(exercise, exercise.deviations, slice_auroc, SCORE_CHANCE)
     figures = {f"map_{name}": value for name, value in drawn.items()}
     figures |= {f"score_{name}": value for name, value in scored.items()}
     return Fusion(map_weights=map_weights, score_weights=score_weights), figures
@@ -63,11 +65,12 @@ def choose(
     exercise: Exercise,
     maps: NDArray[np.float32],
     figure: Callable[[Exercise, Floats], float],
+    chance: float,
 ) -> tuple[tuple[float, ...], dict[str, float]]:
     """Weights of the kinds that the method has, and the figure of each and of all.
 
-    Synthetic lesions cannot tell weights apart that are nearly as good as the best: of those the
-    most even ones are taken, since what two kinds agree on is seldom noise.
+    Of weights that are within `chance` of the best the most even ones are taken, since what two
+    kinds agree on is seldom noise.
     """
     sizes = usual_sizes(maps, exercise.brain)
     tried = [
@@ -78,7 +81,7 @@ def choose(
     if not tried:
         raise ValueError("The network answers nothing but zeros: train it for longer.")
     reached = [figure(exercise, weights * sizes) for weights in tried]
-    good = [index for index, value in enumerate(reached) if value >= max(reached) - NEARLY]
+    good = [index for index, value in enumerate(reached) if value >= max(reached) - chance]
     first = max(good, key=lambda index: evenness(tried[index]))
     figures = {
         str(kind): figure(exercise, np.eye(len(Kind))[number] * sizes)

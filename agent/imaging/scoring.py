@@ -15,8 +15,7 @@ from agent.imaging import morphology
 from agent.imaging.preprocess import ModelInput
 
 MEDIAN_PIXELS = 5
-ACROSS_SLICES_MM = 4.0  # deviation of the smoothing between slices: a lesion is no single slice
-SCORE_ACROSS_SLICES_MM = 3.0  # the same for scores
+ACROSS_SLICES_MM = 3.0  # deviation of the smoothing between slices: a lesion is no single slice
 EDGE_MM = 2.5  # the brain's rim is marked by nobody: partial volume looks like a lesion
 SCORE_EDGE_MM = 4.0  # and a wider one is scored by nobody: one bright vein must not raise a slice
 USUAL_QUANTILE = 0.75  # of a volume's deviations: its usual one, which few tumours reach
@@ -73,11 +72,9 @@ def score(maps: Maps, prepared: ModelInput, fusion: Fusion) -> Scores:
     scored = morphology.eroded(prepared.brain, SCORE_EDGE_MM, prepared.spacing_mm)
     deviation = weighted(np.maximum(maps.deviations, 0), fusion.score_weights)
     deviation = against_usual(deviation, scored)
-    # Of the roots: a slice beside a bright tumour must not be called after its neighbour.
-    roots = across_slices(np.sqrt(deviation), scored, spacing_mm, reach_mm=SCORE_ACROSS_SLICES_MM)
     return Scores(
         anomaly_map=across_slices(raised, inside, spacing_mm),
-        slice_scores=top_means(np.square(roots), scored, prepared),
+        slice_scores=top_means(across_slices(deviation, scored, spacing_mm), scored, prepared),
     )
 
 
@@ -100,22 +97,19 @@ def weighted(maps: NDArray[np.float32], weights: Sequence[float]) -> NDArray[np.
 
 
 def across_slices(
-    values: NDArray[np.float32],
-    inside: NDArray[np.bool_],
-    spacing_mm: float,
-    *,
-    reach_mm: float = ACROSS_SLICES_MM,
+    values: NDArray[np.float32], inside: NDArray[np.bool_], spacing_mm: float
 ) -> NDArray[np.float32]:
-    """Gaussian mean over neighbouring slices, of the voxels inside the brain only.
+    """Mean over neighbouring slices of values of at least 0, of the voxels inside the brain only.
 
-    `reach_mm` is its deviation.
+    A Gaussian mean of the roots, squared: a slice beside a bright tumour must not be called after
+    its neighbour.
     """
-    deviation = reach_mm / spacing_mm
+    deviation = ACROSS_SLICES_MM / spacing_mm
     weight = inside.astype(np.float32)
-    total = ndimage.gaussian_filter1d(values * weight, deviation, axis=0, mode="constant")
+    total = ndimage.gaussian_filter1d(np.sqrt(values) * weight, deviation, axis=0, mode="constant")
     count = ndimage.gaussian_filter1d(weight, deviation, axis=0, mode="constant")
-    mean = np.divide(total, count, out=np.zeros_like(total), where=inside)
-    return np.asarray(mean, dtype=np.float32)
+    root = np.divide(total, count, out=np.zeros_like(total), where=inside)
+    return np.asarray(np.square(root), dtype=np.float32)
 
 
 def top_means(
