@@ -5,7 +5,7 @@ import pytest
 
 import head_phantom
 import shipped
-from agent.imaging import head
+from agent.imaging import brain, head
 from agent.imaging.head import HeadMasks
 from agent.imaging.results import NotAnalysed, Reason
 
@@ -44,6 +44,27 @@ def test_scalp_belongs_to_the_head_but_not_to_the_brain() -> None:
     scalp = phantom.volume.voxels > 150
     assert (found.head & scalp).sum() > 0.9 * scalp.sum()
     assert (found.brain & scalp).sum() < 0.02 * scalp.sum()
+
+
+def test_bright_scalp_at_the_vertex_that_the_network_takes_for_cortex_is_dropped() -> None:
+    phantom = head_phantom.draw(lesion_radius_mm=18.0)
+    voxels, spacing_mm = phantom.volume.voxels, phantom.volume.spacing_mm
+    scalp = voxels > 150
+    scalp &= ~phantom.lesion
+    scalp[: len(scalp) // 2] = False
+    within = head.head_mask(voxels, spacing_mm=spacing_mm)
+    kept = brain.without_scalp(phantom.brain | scalp, voxels, within, spacing_mm)
+    assert (kept & scalp).sum() < 0.15 * scalp.sum()
+    assert (kept & phantom.brain).sum() > 0.97 * phantom.brain.sum()
+    assert (kept & phantom.lesion).sum() == phantom.lesion.sum()
+
+
+def test_without_scalp_in_it_the_brain_stays_as_it_is() -> None:
+    phantom = head_phantom.draw(lesion_radius_mm=18.0)
+    voxels, spacing_mm = phantom.volume.voxels, phantom.volume.spacing_mm
+    within = head.head_mask(voxels, spacing_mm=spacing_mm)
+    kept = brain.without_scalp(phantom.brain, voxels, within, spacing_mm)
+    assert (kept == phantom.brain).all()
 
 
 def test_a_bright_lesion_stays_inside_the_brain_mask() -> None:

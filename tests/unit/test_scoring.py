@@ -74,6 +74,15 @@ def test_smoothing_follows_the_distance_of_slices_not_their_number() -> None:
     assert far[5, 0, 0] < near[5, 0, 0]
 
 
+def test_a_slice_beside_a_very_bright_one_is_not_called_after_it() -> None:
+    inside = np.ones((9, 4, 4), dtype=np.bool_)
+    values = np.full((9, 4, 4), 0.1, dtype=np.float32)
+    values[4] = 10.0
+    smoothed = scoring.across_slices(values, inside, 5.0)
+    assert smoothed[4, 0, 0] > 3.0
+    assert smoothed[5, 0, 0] < 0.15 * smoothed[4, 0, 0]  # a plain mean would leave a quarter
+
+
 def test_p_values_are_split_conformal() -> None:
     reference = [0.1, 0.2, 0.3, 0.4]
     values = scoring.p_values(np.array([0.05, 0.3, 0.35, 9.0]), reference)
