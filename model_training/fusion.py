@@ -27,9 +27,7 @@ from model_training.graph import ShippedGraph, run
 SEED = 11
 SLICES = 160
 STEPS = (0.0, 0.25, 0.5, 1.0)  # weights that are tried, in units of a kind's usual size
-# What a figure may be below the best and still be as good: 320 slices tell scores apart far less
-# sharply than their half million pixels tell maps.
-MAP_CHANCE, SCORE_CHANCE = 0.002, 0.01
+SCORE_CHANCE = 0.01  # 320 slices do not tell scores apart whose figures differ by less
 MIN_LESION_PIXELS = 20
 TOP_VALUE = 1.0
 STRIDE = 2  # pixels taken for the precision
@@ -54,8 +52,8 @@ def learn(graph: ShippedGraph, slices: SliceSet) -> tuple[Fusion, dict[str, floa
 
 def learn_from(exercise: Exercise) -> tuple[Fusion, dict[str, float]]:
     """The same from an exercise that was prepared."""
-    map_weights, drawn = choose(exercise, exercise.raw, pixel_precision, MAP_CHANCE)
-    score_weights, scored = choose(exercise, exercise.deviations, slice_auroc, SCORE_CHANCE)
+    map_weights, drawn = choose(exercise, exercise.raw, pixel_precision)
+    score_weights, scored = choose(exercise, exercise.deviations, slice_auroc, chance=SCORE_CHANCE)
     figures = {f"map_{name}": value for name, value in drawn.items()}
     figures |= {f"score_{name}": value for name, value in scored.items()}
     return Fusion(map_weights=map_weights, score_weights=score_weights), figures
@@ -65,7 +63,8 @@ def choose(
     exercise: Exercise,
     maps: NDArray[np.float32],
     figure: Callable[[Exercise, Floats], float],
-    chance: float,
+    *,
+    chance: float = 0.0,
 ) -> tuple[tuple[float, ...], dict[str, float]]:
     """Weights of the kinds that the method has, and the figure of each and of all.
 
