@@ -48,15 +48,16 @@ def learn(samples: Iterable[Sample]) -> Learnt:
 
 def learn_described(described: Sequence[Described]) -> Learnt:
     """The same, of subjects that are described already."""
+    judged = [one for one in described if one.served]
     left_out = [
-        rule_of([one for one in described if one.subject != judged.subject]) for judged in described
+        rule_of([other for other in described if other.subject != one.subject]) for one in judged
     ]
-    threshold = best_threshold(described, left_out)
+    threshold = best_threshold(judged, left_out)
     left_out = [replace(rule, threshold=threshold) for rule in left_out]
     return Learnt(
         rule=replace(rule_of(described), threshold=threshold),
-        auroc=pattern_figures.auroc(described, left_out),
-        groups=pattern_figures.count(described, left_out),
+        auroc=pattern_figures.auroc(judged, left_out),
+        groups=pattern_figures.count(judged, left_out),
     )
 
 

@@ -17,7 +17,8 @@ class Sample:
     """One subject as the detector answered it: labels and expert mask on the source grid.
 
     `group` names whom it is counted with in the figures. A subject may come several times, as at
-    several pixel thresholds: it is one subject when weights and folds are made.
+    several thresholds: it is one subject when weights and folds are made, and is judged by what is
+    `served` alone.
     """
 
     subject: str
@@ -26,6 +27,7 @@ class Sample:
     labels: NDArray[np.uint16]
     prepared: ModelInput
     lesion: NDArray[np.bool_]
+    served: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,7 @@ class Described:
     group: str
     tumour_patient: bool
     regions: tuple[Marked, ...]
+    served: bool = True
 
     @property
     def tumour_regions(self) -> tuple[Marked, ...]:
@@ -62,6 +65,7 @@ def describe(sample: Sample) -> Described:
             Marked(shape=of, tumour=sample.tumour_patient and is_lesion(sample, number))
             for number, of in enumerate(shapes, start=1)
         ),
+        served=sample.served,
     )
 
 

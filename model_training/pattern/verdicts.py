@@ -5,7 +5,8 @@ learnt from that goes into `model.toml`. Neither calibration nor test subjects t
 may be counted later.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from agent import inference, model_toml, pipeline
@@ -19,6 +20,9 @@ from model_training.pattern.learning import Learnt
 from model_training.pattern.samples import Sample
 
 HEADING = "[pattern]"
+# Shares of the thresholds at which regions are learnt from: as served, and lower ones, since a good
+# detector marks too little in tumour-free subjects to learn white-matter disease from.
+SHARES = (1.0, 0.75, 0.5)
 
 
 def learn(data_folder: Path, recipe: Recipe, model_folder: Path) -> Learnt:
@@ -41,22 +45,23 @@ def samples(data_folder: Path, recipe: Recipe, model: OnnxModel) -> Iterator[Sam
             yield from sample(member, model, tumours=tumours)
 
 
-def sample(member: Member, model: OnnxModel, *, tumours: bool) -> Sequence[Sample]:
-    """One subject, or nothing where the model refuses it."""
+def sample(member: Member, model: OnnxModel, *, tumours: bool) -> Iterator[Sample]:
+    """One subject at each share of the thresholds, or nothing where the model refuses it."""
     subject = collection.read(member)
     prepared = pipeline.prepare(subject.volume, model)
     if isinstance(prepared, NotAnalysed):
-        return ()
+        return
     maps = model.run(prepared.slices, prepared.positions)
-    described = model.description
-    found = pipeline.conclude(subject.volume, prepared, maps, described, described.thresholds)
-    return (
-        Sample(
+    served = model.description.thresholds
+    for share in SHARES:
+        lower = replace(served, pixel=share * served.pixel, slice=share * served.slice)
+        found = pipeline.conclude(subject.volume, prepared, maps, model.description, lower)
+        yield Sample(
             subject=subject.name,
             group="tumour" if tumours else subject.name.split("_")[0],
             tumour_patient=tumours,
             labels=found.labels,
             prepared=prepared,
             lesion=subject.lesion,
-        ),
-    )
+            served=share == 1.0,
+        )
