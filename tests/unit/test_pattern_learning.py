@@ -102,6 +102,16 @@ def test_a_subject_given_twice_is_left_out_as_one() -> None:
     assert learnt.groups[1].mass_like == 4
 
 
+def test_what_is_not_served_is_learnt_from_but_not_judged() -> None:
+    """A good detector marks so little in the elderly that what it nearly marks must teach."""
+    served = [one for one in cohort() if one.tumour_patient or one.subject == "elderly 0"]
+    nearly = [replace(one, served=False) for one in cohort() if not one.tumour_patient]
+    learnt = learning.learn_described([*served, *nearly])
+    assert learnt.groups[1].subjects == 1
+    alone = learning.learn_described(cohort())
+    assert learnt.rule.near_ventricle == pytest.approx(alone.rule.near_ventricle, rel=0.3)
+
+
 def test_many_marks_in_one_subject_weigh_no_more_than_one() -> None:
     labels = np.array([True, False, False, False, False])
     weights = learning.balanced(labels, np.array(["a", "b", "b", "b", "c"]))

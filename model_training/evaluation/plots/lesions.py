@@ -84,5 +84,7 @@ def by_size(lines: Sequence[Line], path: Path) -> None:
         sizes = [f"{one.name}\n({one.lesions})" for one in drawn[0].sizes]
         axes.set_xticks(np.arange(len(sizes)), sizes)
         axes.set(xlabel="volume of the lesion, ml (lesions)", ylabel=title, ylim=(0, 1.03))
-    panels[1].legend(fontsize=8, loc="upper left")
+    # Below both: inside, it would hide bars.
+    names = panels[0].get_legend_handles_labels()
+    figure.legend(*names, fontsize=8, loc="outside lower center", ncols=4)
     style.save(figure, path)
