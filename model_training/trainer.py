@@ -71,16 +71,10 @@ def train(
     and exported.
     """
     torch.set_num_threads(recipe.threads)
-    run = start(recipe, device, learnt)
-    saved = checkpoint.load(folder)
-    if saved is not None:
-        restore(run, saved)
-        forget_after(folder / LOSS_FILE, run.step)
-        forget_after(folder / VALIDATION_FILE, run.step)
+    run = begun(recipe, folder, device, learnt)
     images = torch.from_numpy(slices.images).to(device)
     brains = torch.from_numpy(slices.brain)[:, None].to(device)
-    upper = torch.from_numpy(slices.positions).to(device) > 0.45
-    shares = 1.0 + (UPPER_WEIGHT - 1.0) * upper.float()
+    shares = drawn_how_often(slices).to(device)
     exam = validation.prepare(watched, recipe, device)
     count = len(slices.images)
     log.info("%d tumour-free slices of %d subjects, on %s", count, slices.subjects, device.type)
@@ -100,6 +94,23 @@ def train(
     checkpoint.save(folder, state_of(run))
     run.method.networks.to(CPU)
     return run
+
+
+def begun(recipe: Recipe, folder: Path, device: torch.device, learnt: Weights | None) -> Run:
+    """A run as its checkpoint left it, or a fresh one where there is none."""
+    run = start(recipe, device, learnt)
+    saved = checkpoint.load(folder)
+    if saved is not None:
+        restore(run, saved)
+        forget_after(folder / LOSS_FILE, run.step)
+        forget_after(folder / VALIDATION_FILE, run.step)
+    return run
+
+
+def drawn_how_often(slices: SliceSet) -> torch.Tensor:
+    """The weight of each slice when a batch is drawn."""
+    upper = torch.from_numpy(slices.positions) > 0.45
+    return 1.0 + (UPPER_WEIGHT - 1.0) * upper.float()
 
 
 def finished(run: Run, recipe: Recipe) -> bool:
