@@ -108,6 +108,11 @@ def test_of_traits_that_only_harm_in_excess_little_is_never_refused() -> None:
     assert (learnt.least, learnt.most) == (-math.inf, 0.05)
 
 
+def test_soft_good_volumes_do_not_make_a_blurred_one_acceptable() -> None:
+    learnt = learning.widened(Trait.TEXTURE, np.linspace(0.09, 0.2, 50).tolist())
+    assert learnt.least == learning.HARMFUL[Trait.TEXTURE]
+
+
 def test_clean_good_volumes_do_not_make_harmless_noise_a_fault() -> None:
     learnt = learning.limit(Trait.NOISE, 0.01, 0.02)
     assert learnt.most == learning.HARMLESS[Trait.NOISE]
