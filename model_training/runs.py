@@ -56,7 +56,7 @@ def train(
     recipe = config.load(recipe_file)
     learnt = None if begin_with is None else weights.load(begin_with, recipe.seed)
     folder.mkdir(parents=True, exist_ok=True)
-    if begin_with is not None:
+    if begin_with is not None and checkpoint.load(folder) is None:
         weights.note_origin(folder, begin_with)
     copy(recipe_file, folder / RECIPE_FILE)
     copy(brain_graph, folder / inference.BRAIN_FILE)

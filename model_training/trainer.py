@@ -65,10 +65,9 @@ def train(
     """Trains until steps, minutes or patience are used up; goes on from a checkpoint.
 
     `watched` are tumour-free slices of other patients, by which the run is stopped; a run without
-    a checkpoint begins with the weights `learnt`. A run that is
-    gone on with draws what an unbroken one would; on the CPU its networks are the same bit for bit,
-    while a GPU may add in another order. The networks come back on the CPU, where they are scored
-    and exported.
+    a checkpoint begins with the weights `learnt`. A run that is gone on with draws what an unbroken
+    one would; on the CPU its networks are the same bit for bit, while a GPU may add in another
+    order. The networks come back on the CPU, where they are scored and exported.
     """
     torch.set_num_threads(recipe.threads)
     run = begun(recipe, folder, device, learnt)
