@@ -11,21 +11,21 @@ from filelock import FileLock
 
 from agent import inference
 from agent.completion import Completion
+from agent.composition import Appearance
 from agent.delivery import DeliverySteps
 from agent.dicom import sender, series
 from agent.dicom.listener import Listener
-from agent.dicom.objects.heatmap import Slices
+from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Slices, Syntax
 from agent.dicom.receipts import Receipts
 from agent.engine import Jobs, Patience, Worker
-from agent.examination import Appearance
 from agent.inference import OnnxModel, Provider
 from agent.node import Node, Reception, Work
-from agent.settings import Settings
+from agent.settings import ResultSettings, Settings
 from agent.steps import AnalysisSteps
 from storage import registry, results
 from storage.database import Database, open_database
 from storage.files import FileStore
-from storage.records import ModelVersion, SopUid
+from storage.records import ModelVersion, Role, SopUid
 
 BYTES_PER_GB = 1_000_000_000
 
@@ -84,13 +84,32 @@ def destinations(settings: Settings) -> tuple[sender.Destination, ...]:
 
 
 def appearance(settings: Settings, namespace: uuid.UUID) -> Appearance:
-    """How result objects look and number themselves."""
-    wanted = settings.results.heatmap
+    """How result objects look where no destination says otherwise."""
     return Appearance(
         namespace=namespace,
-        heatmaps=None if wanted == "off" else Slices(wanted.upper()),
-        series_number_base=settings.results.series_number_base,
         device_name=settings.node.ae_title,
+        profile=_profile(settings.results),
+    )
+
+
+def profiles(settings: Settings) -> dict[str, Profile]:
+    """What each destination gets, by its name."""
+    return {one.name: _profile(settings.results_for(one)) for one in settings.destinations}
+
+
+def _profile(wanted: ResultSettings) -> Profile:
+    described = sorted(wanted.series_descriptions.items())
+    return Profile(
+        report=ReportClass(wanted.report),
+        segmentation=wanted.segmentation,
+        heatmap=Slices(wanted.heatmap),
+        parametric_map=MapValues(wanted.parametric_map),
+        key_images=wanted.key_images,
+        derived_series=wanted.derived_series,
+        rejection_note=wanted.rejection_note,
+        transfer_syntax=Syntax(wanted.transfer_syntax),
+        series_number_base=wanted.series_number_base,
+        series_descriptions=tuple((Role(name.upper()), text) for name, text in described),
     )
 
 
@@ -138,20 +157,23 @@ def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
 
 
 def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
-    model = load_model(settings)
-    _register(storage.database, model, model_folder(settings))
+    models = Models(settings, storage.database)
+    models(None)  # a model that cannot be loaded must stop the start, not the first study
+    wanted = profiles(settings)
     analysis = AnalysisSteps(
         database=storage.database,
         store=storage.store,
-        model=model,
+        models=models,
         rules=series_rules(settings),
         appearance=appearance(settings, _installation(settings.node.data_dir)),
+        profiles=wanted,
     )
     delivery = DeliverySteps(
         database=storage.database,
         store=storage.store,
         destinations=destinations(settings),
         calling_ae=settings.node.ae_title,
+        profiles={name: profile.digest for name, profile in wanted.items()},
     )
     worker = Worker(
         database=storage.database,
@@ -175,19 +197,45 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
     return Work(database=storage.database, jobs=jobs, worker=worker, lock=lock)
 
 
-def _register(database: Database, model: OnnxModel, folder: Path) -> None:
+class Models:
+    """The configured model, and beside it the one that was last asked for by its folder."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._loaded: dict[str | None, OnnxModel] = {}
+
+    def __call__(self, folder: str | None) -> OnnxModel:
+        """The model of a folder; for None the configured one."""
+        if folder not in self._loaded:
+            settings = self._settings if folder is None else with_model(self._settings, folder)
+            model = load_model(settings)
+            _register(self._database, model, model_folder(settings), active=folder is None)
+            self._loaded = {None: self._loaded[None]} if None in self._loaded else {}
+            self._loaded[folder] = model
+        return self._loaded[folder]
+
+
+def with_model(settings: Settings, folder: Path | str) -> Settings:
+    """The same settings with another model folder."""
+    chosen = settings.model.model_copy(update={"folder": Path(folder)})
+    return settings.model_copy(update={"model": chosen})
+
+
+def _register(database: Database, model: OnnxModel, folder: Path, *, active: bool) -> None:
     description = model.description
     version = ModelVersion(
         name=description.name,
         version=description.version,
         sha256=description.digest,
         folder=str(folder),
-        active=True,
+        active=active,
         registered_at=datetime.now(UTC),
     )
     with database.begin() as session:
         registry.register(session, version)
-        registry.activate(session, version.name, version.version)
+        if active:
+            registry.activate(session, version.name, version.version)
 
 
 def _installation(data_dir: Path) -> uuid.UUID:

@@ -1,7 +1,7 @@
 """Getting results to their destinations, and ending a study once they are there."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -29,12 +29,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class DeliverySteps:
-    """What happens to the results of a study. Each step is idempotent."""
+    """What happens to the results of a study. Each step is idempotent.
+
+    `profiles` holds the digest of what each destination gets, by its name.
+    """
 
     database: Database
     store: FileStore
     destinations: tuple[sender.Destination, ...]
     calling_ae: str
+    profiles: Mapping[str, str]
 
     def plan(self, session: Session, key: StudyKey) -> tuple[str, ...]:
         """Name the destinations that still want results; without any the study ends here."""
@@ -42,8 +46,7 @@ class DeliverySteps:
         if study.state in TERMINAL_STATES:
             return ()
         studies.advance(session, key, StudyState.DELIVERING, now=_now(), error=study.error)
-        names = [destination.name for destination in self.destinations]
-        results.plan_deliveries(session, key, names, now=_now())
+        results.plan_deliveries(session, key, self.profiles, now=_now())
         waiting = {delivery.destination for delivery in _outstanding(session, key)}
         if not waiting:
             self.finish(session, key)

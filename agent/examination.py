@@ -1,4 +1,4 @@
-"""One study from files to result objects, without storage and without a queue.
+"""One study from files to findings, without storage and without a queue.
 
 The steps of the node and `neurosieve analyse` both go through here, so that a study gives the same
 answer either way.
@@ -16,8 +16,6 @@ from pydicom.dataset import Dataset
 
 from agent import pipeline
 from agent.dicom import identifiers, series, volumes
-from agent.dicom.objects import heatmap, report, segmentation
-from agent.dicom.objects.context import ResultContext
 from agent.errors import UnreadableInput
 from agent.imaging import pattern
 from agent.imaging.results import Findings, NotAnalysed, Reason, Region
@@ -25,11 +23,11 @@ from agent.inference import AnomalyModel
 from storage.records import (
     Analysis,
     Lesion,
+    Level,
     Outcome,
     Pattern,
-    Role,
     SeriesUid,
-    SopUid,
+    Side,
     StudyUid,
 )
 
@@ -56,16 +54,6 @@ class Examination:
 
     loaded: volumes.LoadedSeries | None
     result: Findings | NotAnalysed
-
-
-@dataclass(frozen=True, kw_only=True)
-class Appearance:
-    """How result objects look and number themselves."""
-
-    namespace: uuid.UUID  # per installation: two nodes never share a UID
-    heatmaps: heatmap.Slices | None = heatmap.Slices.ALL  # None: no heatmaps
-    series_number_base: int = 9000
-    device_name: str = "NEUROSIEVE"
 
 
 def read(paths: Sequence[Path], rules: series.SeriesRules) -> Reading:
@@ -154,7 +142,7 @@ def lesions(
     study_uid: StudyUid,
     result: Findings | NotAnalysed,
     analysis: Analysis,
-    appearance: Appearance,
+    namespace: uuid.UUID,
 ) -> tuple[Lesion, ...]:
     """The regions found, as lesions that can be followed by their tracking UID."""
     if isinstance(result, NotAnalysed):
@@ -163,7 +151,7 @@ def lesions(
     return tuple(
         _lesion(
             region,
-            identifiers.lesion_tracking_uid(appearance.namespace, identity, region.number),
+            identifiers.lesion_tracking_uid(namespace, identity, region.number),
             judged=analysis.pattern is not None,
         )
         for region in result.regions
@@ -192,50 +180,9 @@ def _lesion(region: Region, tracking_uid: str, *, judged: bool) -> Lesion:
         ventricle_mm=shape.ventricle_mm if shape else None,
         near_ventricle=shape.near_ventricle if shape else None,
         surface_mm=shape.surface_mm if shape else None,
+        side=Side(shape.side.value) if shape and shape.side else None,
+        level=Level(shape.level.value) if shape and shape.level else None,
     )
-
-
-def report_uid(study_uid: StudyUid, analysis: Analysis, appearance: Appearance) -> SopUid:
-    """The UID that the report of an analysis bears, known before it is built."""
-    identity = identifiers.identity_of(study_uid, analysis)
-    return identifiers.uid(appearance.namespace, identity, Role.REPORT)
-
-
-def compose(
-    reading: Reading,
-    examination: Examination,
-    analysis: Analysis,
-    appearance: Appearance,
-    *,
-    completion_evidence: str,
-) -> list[tuple[Role, Dataset]]:
-    """Build every result object: always a report; a segmentation and heatmaps where they fit."""
-    findings = examination.result if isinstance(examination.result, Findings) else None
-    loaded = examination.loaded if findings else None
-    context = ResultContext(
-        study=reading.headers,
-        source=loaded.source if loaded else None,
-        analysis=analysis,
-        lesions=lesions(reading.study_uid, examination.result, analysis, appearance),
-        decisions=reading.choice.decisions,
-        completion_evidence=completion_evidence,
-        remarks=findings.remarks if findings else (),
-        namespace=appearance.namespace,
-        series_number_base=appearance.series_number_base,
-        device_name=appearance.device_name,
-    )
-    seg = (
-        segmentation.build(context, findings)
-        if findings and segmentation.possible(context)
-        else None
-    )
-    objects = [(Role.REPORT, report.build(context, findings=findings, segmentation=seg))]
-    if seg:
-        objects.append((Role.SEGMENTATION, seg))
-    if loaded and findings and appearance.heatmaps:
-        images = heatmap.build(context, findings, loaded.volume, slices=appearance.heatmaps)
-        objects.extend((Role.HEATMAP, image) for image in images)
-    return objects
 
 
 def digest(parts: Sequence[str]) -> str:

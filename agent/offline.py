@@ -7,10 +7,11 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from agent import examination, export, pictures, pipeline, readers
+from agent import composition, examination, export, pictures, pipeline, readers
+from agent.composition import Appearance
 from agent.dicom.series import SeriesRules
 from agent.errors import UnreadableInput
-from agent.examination import Appearance, Reading
+from agent.examination import Reading
 from agent.export import Answer
 from agent.imaging.results import Findings, NotAnalysed
 from agent.inference import AnomalyModel
@@ -87,7 +88,7 @@ def _dicom(
         created_at=datetime.now(UTC),
     )
     evidence = f"All {len(reading.headers)} DICOM images of the given folder were read."
-    objects = examination.compose(
+    objects = composition.compose(
         reading, examined, analysis, appearance, completion_evidence=evidence
     )
     volume = examined.loaded.volume if examined.loaded else None

@@ -2,9 +2,16 @@
 
 import tomllib
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from agent.errors import ConfigurationError
@@ -58,6 +65,34 @@ class PeerSettings(Section):
     _check_title = field_validator("ae_title")(_ae_title)
 
 
+DescribedSeries = Literal[
+    "report",
+    "segmentation",
+    "heatmap",
+    "parametric_map",
+    "key_images",
+    "derived_series",
+    "rejection_note",
+]
+# VR LO, and marked, so that nobody takes it for an approved result.
+SeriesDescription = Annotated[str, StringConstraints(pattern=r"(?i)research", max_length=64)]
+
+
+class ResultSettings(Section):
+    """Which result objects are made, and how. A destination may say otherwise for itself."""
+
+    report: Literal["comprehensive3d", "comprehensive", "enhanced"] = "comprehensive3d"
+    segmentation: bool = True
+    heatmap: Literal["all", "lesions", "off"] = "all"
+    parametric_map: Literal["float32", "uint16", "off"] = "off"
+    key_images: bool = False
+    derived_series: bool = False
+    rejection_note: bool = False
+    transfer_syntax: Literal["explicit", "implicit", "rle", "jpeg-ls", "jpeg-2000"] = "explicit"
+    series_number_base: int = Field(default=9000, ge=1, le=2**31 - 100)  # VR IS, PS3.5 6.2
+    series_descriptions: dict[DescribedSeries, SeriesDescription] = {}
+
+
 class DestinationSettings(Section):
     """A system that results go to."""
 
@@ -65,6 +100,7 @@ class DestinationSettings(Section):
     ae_title: str
     host: str = "127.0.0.1"
     port: int = Field(ge=1, le=65535)
+    results: ResultSettings = ResultSettings()  # what is set here beats the section [results]
 
     _check_title = field_validator("ae_title")(_ae_title)
 
@@ -104,13 +140,6 @@ class ModelSettings(Section):
     folder: Path | None = None  # None: the model shipped with the package
     provider: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1)
-
-
-class ResultSettings(Section):
-    """What the result objects look like."""
-
-    heatmap: Literal["all", "lesions", "off"] = "all"
-    series_number_base: int = Field(default=9000, ge=1)
 
 
 class LogSettings(Section):
@@ -165,6 +194,12 @@ class Settings(BaseSettings):
         """The configured URL, or that of the embedded database."""
         embedded = self.node.data_dir.absolute() / "neurosieve.db"
         return self.node.database_url or f"sqlite:///{embedded.as_posix()}"
+
+    def results_for(self, destination: DestinationSettings) -> ResultSettings:
+        """What a destination gets: its own words, and the section [results] for all others."""
+        own = destination.results
+        said = {name: getattr(own, name) for name in own.model_fields_set}
+        return self.results.model_copy(update=said)
 
     def quiet_seconds(self, ae_title: str) -> float:
         """How long a study from this sender must be quiet before it counts as complete."""

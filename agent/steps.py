@@ -1,15 +1,18 @@
 """The steps of an analysis, in order. Each is idempotent; none knows the engine that runs it."""
 
 import io
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pydicom.dataset import Dataset
 
-from agent import examination
+from agent import composition, examination
+from agent.composition import Appearance
 from agent.dicom import series, volumes
-from agent.examination import Appearance, Examination, Reading
+from agent.dicom.objects.profiles import Profile
+from agent.errors import AgentError
+from agent.examination import Examination, Reading
 from agent.imaging import archive
 from agent.imaging.results import Findings, NotAnalysed, Reason
 from agent.inference import AnomalyModel
@@ -26,6 +29,7 @@ from storage.records import (
     Role,
     SeriesUid,
     SopUid,
+    Study,
     StudyKey,
     StudyState,
 )
@@ -36,13 +40,18 @@ _PAST_ANALYSIS = TERMINAL_STATES | {StudyState.COMPOSED, StudyState.DELIVERING}
 
 @dataclass(frozen=True, kw_only=True)
 class AnalysisSteps:
-    """What happens to a study between its last image and its results on disk."""
+    """What happens to a study between its last image and its results on disk.
+
+    `models` gives the model of a folder, and for None the configured one. `profiles` says what
+    each destination gets; without any destination `appearance` holds what is built.
+    """
 
     database: Database
     store: FileStore
-    model: AnomalyModel
+    models: Callable[[str | None], AnomalyModel]
     rules: series.SeriesRules
     appearance: Appearance
+    profiles: Mapping[str, Profile]
 
     @property
     def in_order(self) -> Iterable[tuple[str, Callable[[StudyKey], None]]]:
@@ -60,13 +69,15 @@ class AnalysisSteps:
         """Run the model, unless an earlier attempt already did, and keep what it said."""
         with self.database.read() as session:
             earlier = results.analysis_of(session, key)
+            wanted = studies.get(session, key).model_folder
         if earlier is not None and earlier.reason_code != Reason.TECHNICAL_FAILURE:
             return
+        model = self.models(wanted)
         reading = self._read(key)
-        result = examination.examine(reading, self.model).result
+        result = examination.examine(reading, model).result
         if isinstance(result, Findings):
             self._keep(key, FINDINGS_FILE, archive.to_bytes(result))
-        self._record(key, reading, result)
+        self._record(key, reading, result, model)
 
     def compose(self, key: StudyKey) -> None:
         """Build the result objects once; a later attempt sends the same ones."""
@@ -77,23 +88,39 @@ class AnalysisSteps:
         with self.database.begin() as session:
             if studies.get(session, key).state in _PAST_ANALYSIS:
                 return  # what was composed stands, only its way out was broken
-            studies.advance(session, key, StudyState.ANALYSING, now=_now())
+            wanted = studies.advance(session, key, StudyState.ANALYSING, now=_now()).model_folder
             earlier = results.analysis_of(session, key)
         if earlier is None or earlier.reason_code != Reason.TECHNICAL_FAILURE:
             failure = NotAnalysed(reason=Reason.TECHNICAL_FAILURE, sentence=why)
-            self._record(key, self._read(key), failure)
+            self._record(key, self._read(key), failure, self._model_at_hand(wanted))
         self._compose(key, error=why)
+
+    def _model_at_hand(self, folder: str | None) -> AnomalyModel:
+        """The wanted model; the configured one where that cannot even be loaded."""
+        try:
+            return self.models(folder)
+        except AgentError:
+            return self.models(None)
 
     def _compose(self, key: StudyKey, *, error: str | None) -> None:
         with self.database.read() as session:
             analysis = results.analysis_of(session, key)
             study = studies.get(session, key)
-            built = {item.sop_uid for item in results.objects_of(session, key)}
+            current = results.objects_of(session, key)
         if analysis is None:
             raise NotFound(f"There is no analysis of {key} to build results from.")
-        report_uid = examination.report_uid(study.study_uid, analysis, self.appearance)
-        if report_uid not in built:
-            self._build(key, analysis, evidence=study.completion_evidence or "")
+        built = {item.sop_uid for item in current}
+        wanted = {
+            composition.report_uid(study.study_uid, analysis, self._look(profile)): profile
+            for profile in self.profiles.values() or (self.appearance.profile,)
+        }
+        missing = {uid: profile for uid, profile in wanted.items() if uid not in built}
+        if missing:
+            kept = {profile.digest for uid, profile in wanted.items() if uid in built}
+            objects = [item for item in current if item.profile in kept]
+            objects += self._build(key, study, analysis, missing)
+            with self.database.begin() as session:
+                results.save_objects(session, key, objects)
         with self.database.begin() as session:
             studies.advance(session, key, StudyState.COMPOSED, now=_now(), error=error)
 
@@ -103,31 +130,58 @@ class AnalysisSteps:
         paths = [self.store.path_of(instance.path) for instance in instances]
         return examination.read(paths, self.rules)
 
-    def _record(self, key: StudyKey, reading: Reading, result: Findings | NotAnalysed) -> None:
+    def _record(
+        self,
+        key: StudyKey,
+        reading: Reading,
+        result: Findings | NotAnalysed,
+        model: AnomalyModel,
+    ) -> None:
         with self.database.begin() as session:
             inputs = studies.instances_of(session, key)
             analysis = examination.record(
                 reading,
                 result,
-                self.model,
+                model,
                 input_sha256=_digest(key, inputs),
                 created_at=_now(),
             )
-            found = examination.lesions(reading.study_uid, result, analysis, self.appearance)
+            found = examination.lesions(
+                reading.study_uid, result, analysis, self.appearance.namespace
+            )
             results.save_analysis(session, key, analysis, found)
 
-    def _build(self, key: StudyKey, analysis: Analysis, *, evidence: str) -> None:
+    def _build(
+        self, key: StudyKey, study: Study, analysis: Analysis, wanted: Mapping[SopUid, Profile]
+    ) -> list[ResultObject]:
+        """Build what each profile gets, by the UID of its report, and keep the files."""
         reading = self._read(key)
-        objects = examination.compose(
-            reading,
-            self._restore(key, reading, analysis),
-            analysis,
-            self.appearance,
-            completion_evidence=evidence,
-        )
-        stored = [self._store(key, role, dataset) for role, dataset in objects]
-        with self.database.begin() as session:
-            results.save_objects(session, key, stored)
+        examined = self._restore(key, reading, analysis)
+        stored = []
+        for report_uid, profile in wanted.items():
+            objects = composition.compose(
+                reading,
+                examined,
+                analysis,
+                self._look(profile),
+                completion_evidence=study.completion_evidence or "",
+                replaces=self._replaced(key, report_uid, profile),
+            )
+            stored += [self._store(key, role, profile, dataset) for role, dataset in objects]
+        return stored
+
+    def _look(self, profile: Profile) -> Appearance:
+        return replace(self.appearance, profile=profile)
+
+    def _replaced(
+        self, key: StudyKey, report_uid: SopUid, profile: Profile
+    ) -> tuple[ResultObject, ...]:
+        """What already stands at the destinations of a profile."""
+        names = [name for name, one in self.profiles.items() if one == profile]
+        with self.database.read() as session:
+            return results.replaced_by(
+                session, key, report_uid=report_uid, profile=profile.digest, destinations=names
+            )
 
     def _restore(self, key: StudyKey, reading: Reading, analysis: Analysis) -> Examination:
         if analysis.outcome is Outcome.NOT_ANALYSED:
@@ -137,7 +191,7 @@ class AnalysisSteps:
         data = self.store.read(self.store.result_path(key, FINDINGS_FILE))
         return Examination(loaded=volumes.load(reading.paths), result=archive.from_bytes(data))
 
-    def _store(self, key: StudyKey, role: Role, dataset: Dataset) -> ResultObject:
+    def _store(self, key: StudyKey, role: Role, profile: Profile, dataset: Dataset) -> ResultObject:
         buffer = io.BytesIO()
         dataset.save_as(buffer, enforce_file_format=True)
         name = f"{role.value.lower()}-{dataset.SOPInstanceUID}.dcm"
@@ -147,6 +201,7 @@ class AnalysisSteps:
             sop_class_uid=str(dataset.SOPClassUID),
             series_uid=SeriesUid(str(dataset.SeriesInstanceUID)),
             role=role,
+            profile=profile.digest,
             transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
             path=kept.path,
             sha256=kept.sha256,

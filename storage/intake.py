@@ -28,7 +28,9 @@ def record_instances(session: Session, instances: Sequence[Instance]) -> frozens
     """Record received images whose files are durable; the revisions that receive because of them.
 
     An image that is here already with the same content changes nothing, except that a study
-    still receiving counts it as a sign of life. Studies are taken in the order of their UIDs, so
+    still receiving counts it as a sign of life. Computed images that come late join the newest
+    revision without opening another: two programs that answer each other's results would
+    otherwise never end. Studies are taken in the order of their UIDs, so
     that two listeners with overlapping batches wait for each other instead of locking up.
     """
     by_study: dict[StudyUid, list[Instance]] = defaultdict(list)
@@ -68,14 +70,25 @@ def _record(session: Session, arrived: Sequence[Instance]) -> StudyKey | None:
     newest = _lock_newest(session, arrived)
     receiving = newest.state is StudyState.RECEIVING
     revision = newest.revision if receiving else newest.revision + 1
-    news = _news(_current_contents(session, arrived), arrived, revision)
+    known = _current_contents(session, arrived)
+    news = _news(known, arrived, revision)
     if not receiving:
-        if not news.rows:
+        if all(row["computed"] for row in news.rows):
+            _join_closed(session, newest, _news(known, arrived, newest.revision))
             return None
         newest = _open_next(session, newest, arrived)
     _write(session, newest, news)
     _touch(session, newest, arrived, news.added_count)
     return newest.key
+
+
+def _join_closed(session: Session, newest: Study, news: _News) -> None:
+    """Keep late computed images with a revision that is closed; what it read does not change."""
+    replacing = [row for row in news.rows if row["sop_uid"] in news.superseded]
+    for row in replacing:  # the content that was read stays the valid one
+        row["superseded_in"] = newest.revision
+    if news.rows:
+        session.execute(insert(tables.instance), news.rows)
 
 
 def _lock_newest(session: Session, arrived: Sequence[Instance]) -> Study:

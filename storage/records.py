@@ -55,12 +55,32 @@ class Pattern(StrEnum):
     WHITE_MATTER = "WHITE_MATTER"  # lesions, none of which does
 
 
+class Side(StrEnum):
+    """On which side of the brain a lesion lies."""
+
+    LEFT = "LEFT"
+    RIGHT = "RIGHT"
+    MIDLINE = "MIDLINE"
+
+
+class Level(StrEnum):
+    """In which third of the brain's height a lesion lies."""
+
+    UPPER = "UPPER"
+    MIDDLE = "MIDDLE"
+    LOWER = "LOWER"
+
+
 class Role(StrEnum):
     """What a result object is for."""
 
     REPORT = "REPORT"
     SEGMENTATION = "SEGMENTATION"
     HEATMAP = "HEATMAP"
+    PARAMETRIC_MAP = "PARAMETRIC_MAP"
+    KEY_IMAGES = "KEY_IMAGES"
+    DERIVED_SERIES = "DERIVED_SERIES"
+    REJECTION_NOTE = "REJECTION_NOTE"
 
 
 class DeliveryState(StrEnum):
@@ -83,7 +103,8 @@ class StoredFile:
 @dataclass(frozen=True, kw_only=True)
 class Instance:
     """One received image. `content_sha256` covers transfer syntax and encoded data set, not the
-    file header, so that the same image sent by two peers counts as one."""
+    file header, so that the same image sent by two peers counts as one. A `computed` image was
+    made from others by software that is no scanner's."""
 
     study_uid: StudyUid
     series_uid: SeriesUid
@@ -95,11 +116,12 @@ class Instance:
     path: str
     content_sha256: str
     received_at: datetime
+    computed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """One revision of a study."""
+    """One revision of a study. `model_folder` is None where the configured model reads it."""
 
     study_uid: StudyUid
     revision: int
@@ -114,6 +136,7 @@ class Study:
     completion_evidence: str | None
     finished_at: datetime | None
     error: str | None
+    model_folder: str | None = None
 
     @property
     def key(self) -> StudyKey:
@@ -190,16 +213,23 @@ class Lesion:
     ventricle_mm: float | None
     near_ventricle: float | None
     surface_mm: float | None
+    side: Side | None
+    level: Level | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ResultObject:
-    """A DICOM object made from an analysis, as it lies in the store."""
+    """A DICOM object made from an analysis, as it lies in the store.
+
+    `profile` is the digest of the profile that it was built for; destinations with the same
+    profile get the same objects.
+    """
 
     sop_uid: SopUid
     sop_class_uid: str
     series_uid: SeriesUid
     role: Role
+    profile: str
     transfer_syntax_uid: str
     path: str
     sha256: str

@@ -1,6 +1,6 @@
 """What came out of a revision: the analysis, its lesions, the result objects, their deliveries."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -16,6 +16,7 @@ from storage.records import (
     DeliveryState,
     Lesion,
     ResultObject,
+    Role,
     SopUid,
     Study,
     StudyKey,
@@ -93,10 +94,54 @@ def is_our_object(session: Session, sop_uid: str) -> bool:
     return session.scalar(select(column).where(column == sop_uid)) is not None
 
 
+def replaced_by(
+    session: Session,
+    key: StudyKey,
+    *,
+    report_uid: SopUid,
+    profile: str,
+    destinations: Collection[str],
+) -> tuple[ResultObject, ...]:
+    """The older result that stands where the one of `report_uid` will go, its report first.
+
+    That is the newest one which one of the destinations was sent, of an earlier revision or of an
+    earlier attempt on this one; without a destination the newest of the same profile.
+    """
+    study_uid, revision = rows.split(key)
+    table, delivery = tables.result_object, tables.delivery
+    sent = exists().where(delivery.c.destination.in_(destinations), *_tried())
+    stands = sent if destinations else table.c.profile == profile
+    reports = (
+        select(table)
+        .where(
+            table.c.study_uid == study_uid,
+            table.c.revision <= revision,
+            table.c.role == Role.REPORT,
+            table.c.sop_uid != report_uid,
+            stands,
+        )
+        .order_by(table.c.revision.desc(), table.c.current.desc())
+    )
+    report = session.execute(reports.limit(1)).one_or_none()
+    if report is None:
+        return ()
+    others = select(*rows.columns(table, ResultObject)).where(
+        table.c.study_uid == study_uid,
+        table.c.revision == report.revision,
+        table.c.current == report.current,
+        table.c.profile == report.profile,
+    )
+    found = session.execute(others.order_by(table.c.role != Role.REPORT, table.c.position))
+    return tuple(ResultObject(**row._asdict()) for row in found)
+
+
 def plan_deliveries(
-    session: Session, key: StudyKey, destinations: Sequence[str], *, now: datetime
+    session: Session, key: StudyKey, profiles: Mapping[str, str], *, now: datetime
 ) -> None:
-    """Note that each result object is to go to each destination; what is noted already stays."""
+    """Note which result objects are to go to each destination; what is noted already stays.
+
+    `profiles` names the profile of each destination: it gets the objects built for that one.
+    """
     rows.study(session, key, lock=True)
     values = [
         {
@@ -107,7 +152,8 @@ def plan_deliveries(
             "updated_at": now,
         }
         for item in objects_of(session, key)
-        for destination in dict.fromkeys(destinations)
+        for destination, profile in profiles.items()
+        if item.profile == profile
     ]
     rows.insert_missing(session, tables.delivery, values)
 

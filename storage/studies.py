@@ -1,7 +1,7 @@
 """Studies, one row a revision: what was received, where the work stands, what was decided."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from storage import rows, tables
 from storage.errors import Conflict, NotFound
-from storage.intake import instances_of, record_instances, recorded_paths
+from storage.intake import FIRST_REVISION, instances_of, record_instances, recorded_paths
 from storage.records import (
     TERMINAL_STATES,
     Priority,
@@ -30,6 +30,7 @@ __all__ = [
     "instances_of",
     "latest",
     "list_studies",
+    "open_again",
     "receiving",
     "record_instances",
     "recorded_paths",
@@ -143,6 +144,38 @@ def retry(session: Session, key: StudyKey, *, now: datetime) -> Study:
         finished_at=None,
         error=None,
     )
+
+
+def open_again(
+    session: Session, study_uid: StudyUid, *, now: datetime, model_folder: str | None = None
+) -> Study:
+    """A new revision over the images of the newest one, complete from the start.
+
+    The named model reads it instead of the configured one. Conflict while images still come or
+    the newest revision is being worked on.
+    """
+    latest(session, study_uid)  # says so where there is no such study
+    # Who holds the first revision may open others (see storage.intake).
+    rows.study(session, StudyKey(f"{study_uid}#{FIRST_REVISION}"), lock=True)
+    newest = rows.study(session, latest(session, study_uid).key, lock=True)
+    if newest.state not in TERMINAL_STATES:
+        raise Conflict(
+            f"Study {newest.key} is {newest.state}; wait until it has ended, or cancel it first."
+        )
+    again = replace(
+        newest,
+        revision=newest.revision + 1,
+        state=_S.COMPLETE,
+        attempt=1,
+        completed_at=now,
+        completion_evidence=f"Read again on request, with the {newest.instance_count} images of "
+        f"revision {newest.revision}. {newest.completion_evidence or ''}".strip(),
+        finished_at=None,
+        error=None,
+        model_folder=model_folder,
+    )
+    session.execute(insert(tables.study).values(asdict(again)))
+    return again
 
 
 def cancel(session: Session, key: StudyKey, *, now: datetime, why: str) -> Study:

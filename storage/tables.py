@@ -21,11 +21,12 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    false,
     text,
 )
 
 from storage.columns import Numbers, UtcTime, Words, one_of
-from storage.records import DeliveryState, Outcome, Pattern, Priority, Role, StudyState
+from storage.records import DeliveryState, Level, Outcome, Pattern, Priority, Role, Side, StudyState
 
 
 def _revision_columns() -> tuple[Column[Any], Column[Any]]:
@@ -62,6 +63,7 @@ study = Table(
     Column("completion_evidence", Words),
     Column("finished_at", UtcTime),
     Column("error", Words),
+    Column("model_folder", Words),
     Index("ix_study_state", "state", "last_received_at"),
     Index("ix_study_first_received_at", "first_received_at"),
 )
@@ -83,6 +85,7 @@ instance = Table(
     Column("path", Text, nullable=False),
     Column("content_sha256", Text, nullable=False),
     Column("received_at", UtcTime, nullable=False),
+    Column("computed", Boolean, nullable=False, server_default=false()),
     _of_study(),
     Index("ix_instance_study", "study_uid", "revision"),
     Index("ix_instance_path", "path"),
@@ -158,6 +161,8 @@ lesion = Table(
     Column("ventricle_mm", Double),
     Column("near_ventricle", Double),
     Column("surface_mm", Double),
+    Column("side", one_of(Side)),
+    Column("level", one_of(Level)),
     ForeignKeyConstraint(
         ["study_uid", "revision"], ["analysis.study_uid", "analysis.revision"], ondelete="CASCADE"
     ),
@@ -175,6 +180,7 @@ result_object = Table(
     Column("sop_class_uid", Text, nullable=False),
     Column("series_uid", Text, nullable=False),
     Column("role", one_of(Role), nullable=False),
+    Column("profile", Text, nullable=False, server_default=text("''")),
     Column("transfer_syntax_uid", Text, nullable=False),
     Column("path", Text, nullable=False),
     Column("sha256", Text, nullable=False),

@@ -2,13 +2,14 @@
 
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.imaging import pattern
 from agent.imaging.pattern import PatternRule
-from agent.imaging.results import Findings, Region, Shape
+from agent.imaging.results import Findings, Level, Region, Shape, Side
 from agent.imaging.volume import Volume
 from mr_headers import uid
 from phantom import LESION_CENTRE_MM, LESION_RADIUS_MM
@@ -26,6 +27,8 @@ MASS = Shape(
     ventricle_mm=12.0,
     near_ventricle=0.0,
     surface_mm=4.5,
+    side=Side.LEFT,
+    level=Level.MIDDLE,
 )
 WHITE_MATTER = Shape(
     extent_mm=15.0,
@@ -36,6 +39,8 @@ WHITE_MATTER = Shape(
     ventricle_mm=1.5,
     near_ventricle=0.75,
     surface_mm=25.0,
+    side=Side.RIGHT,
+    level=Level.LOWER,
 )
 RULE = PatternRule(
     log_thickness=2.4,
@@ -148,7 +153,9 @@ def lesions(answer: Findings) -> tuple[records.Lesion, ...]:
 
 def lesion(region: Region) -> records.Lesion:
     """The stored record of one region; nothing is known of a shape that was not measured."""
-    unknown: dict[str, float | None] = dict.fromkeys((field.name for field in fields(Shape)), None)
+    unknown: dict[str, Any] = dict.fromkeys((field.name for field in fields(Shape)), None)
+    described = asdict(region.shape) if region.shape else unknown
+    side, level = described.pop("side"), described.pop("level")
     return records.Lesion(
         number=region.number,
         tracking_uid=uid("lesion", region.number),
@@ -160,5 +167,7 @@ def lesion(region: Region) -> records.Lesion:
         slice_index=region.slice_index,
         mass_like=region.mass_like,
         mass_score=region.mass_score,
-        **(asdict(region.shape) if region.shape else unknown),
+        side=records.Side(side) if side else None,
+        level=records.Level(level) if level else None,
+        **described,
     )

@@ -37,8 +37,7 @@ def analyse(
     values = settings.load(config)
     logs.configure(level="WARNING", as_json=False)
     if model is not None:
-        chosen = values.model.model_copy(update={"folder": model})
-        values = values.model_copy(update={"model": chosen})
+        values = bootstrap.with_model(values, model)
     with Progress(console=problems, transient=True) as bar:
         task = bar.add_task("Analysing", total=1.0)
         results = offline.analyse(

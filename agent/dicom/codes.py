@@ -32,6 +32,12 @@ VOLUME: Final = Code("118565006", "SCT", "Volume")
 DIAMETER: Final = Code("81827009", "SCT", "Diameter")
 MAXIMUM: Final = Code("56851009", "SCT", "Maximum")
 MEAN: Final = Code("373098007", "SCT", "Mean")
+LEFT: Final = Code("7771000", "SCT", "Left")
+RIGHT: Final = Code("24028007", "SCT", "Right")
+MIDLINE: Final = Code("261129000", "SCT", "Midline")
+SUPERIOR: Final = Code("264217000", "SCT", "Superior")
+INFERIOR: Final = Code("261089000", "SCT", "Inferior")
+
 MILLILITRE: Final = Code("ml", "UCUM", "milliliter")
 MILLIMETRE: Final = Code("mm", "UCUM", "millimeter")
 NO_UNITS: Final = Code("1", "UCUM", "no units")
@@ -79,6 +85,15 @@ P_VALUE: Final = Code("PVALUE", PRIVATE_SCHEME, "p-value of the anomaly score")
 INTENDED_USE: Final = Code("INTENDEDUSE", PRIVATE_SCHEME, "Intended use")
 RESEARCH_ONLY: Final = Code("RESEARCHONLY", PRIVATE_SCHEME, "Research use only, not for diagnosis")
 REASON_NOT_ANALYSED: Final = Code("NOTANALYSED", PRIVATE_SCHEME, "Reason for no analysis")
+
+# No standard list knows thirds of a brain; above and below are SCT Superior and Inferior.
+MIDDLE_THIRD: Final = Code("MIDDLETHIRD", PRIVATE_SCHEME, "Middle third")
+# What the values of the Parametric Map are (CID 217), and where the values lie.
+SALIENCY: Final = Code("130404", "DCM", "Saliency map")
+SEGMENTATION_DERIVATION: Final = Code("113076", "DCM", "Segmentation")
+OF_INTEREST: Final = Code("113000", "DCM", "Of Interest")
+# The IHE IOCM title under which archives hide what has been replaced (CID 7011).
+REJECTED_FOR_QUALITY: Final = Code("113001", "DCM", "Rejected for Quality Reasons")
 
 _REASONS: Final = {
     "NO_SUITABLE_SERIES": Code("NOSERIES", PRIVATE_SCHEME, "No suitable series"),

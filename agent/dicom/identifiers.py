@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 from storage.records import Analysis, SopUid, StudyUid
 
 # Raise it whenever the content of our objects changes for the same analysis.
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 
 class Part(StrEnum):

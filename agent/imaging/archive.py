@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from agent.imaging.results import Findings, Region, Shape
+from agent.imaging.results import Findings, Level, Region, Shape, Side
 
 
 def to_bytes(findings: Findings) -> bytes:
@@ -52,5 +52,11 @@ def from_bytes(data: bytes) -> Findings:
 
 def _region(values: dict[str, Any]) -> Region:
     shape = values.get("shape")  # missing in archives from before regions were described
-    plain = values | {"shape": Shape(**shape) if shape else None}
+    plain = values | {"shape": _shape(shape) if shape else None}
     return Region(**plain | {"centroid_mm": tuple(values["centroid_mm"])})  # JSON has lists only
+
+
+def _shape(values: dict[str, Any]) -> Shape:
+    side, level = values.get("side"), values.get("level")  # missing in older archives
+    words = {"side": Side(side) if side else None, "level": Level(level) if level else None}
+    return Shape(**values | words)

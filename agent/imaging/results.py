@@ -28,6 +28,22 @@ class NotAnalysed:
     sentence: str
 
 
+class Side(StrEnum):
+    """On which side of the brain a region lies."""
+
+    LEFT = "LEFT"
+    RIGHT = "RIGHT"
+    MIDLINE = "MIDLINE"  # a fifth of it or more on either side
+
+
+class Level(StrEnum):
+    """In which third of the brain's height the middle of a region lies."""
+
+    UPPER = "UPPER"
+    MIDDLE = "MIDDLE"
+    LOWER = "LOWER"
+
+
 class Pattern(StrEnum):
     """What the regions of a study look like together; never a diagnosis."""
 
@@ -46,7 +62,7 @@ class Shape:
     other half of the brain, `contrast` its brightness less that of its mirror image, as a share of
     brain tissue. `ventricle_mm` (smallest distance) and `near_ventricle` (share within
     `NEAR_VENTRICLE_MM`) are None where no ventricle is seen; `surface_mm` is the smallest distance
-    to the brain's surface.
+    to the brain's surface. `side` is the patient's.
     """
 
     extent_mm: float
@@ -57,6 +73,8 @@ class Shape:
     ventricle_mm: float | None
     near_ventricle: float | None
     surface_mm: float
+    side: Side | None = None
+    level: Level | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,10 @@ from agent.imaging import landmarks, midplane, morphology
 from agent.imaging.landmarks import Landmarks
 from agent.imaging.morphology import Mask
 from agent.imaging.preprocess import TISSUE_VALUE, Geometry, ModelInput
-from agent.imaging.results import NEAR_VENTRICLE_MM, Shape
+from agent.imaging.results import NEAR_VENTRICLE_MM, Level, Shape, Side
 
 MIRROR_MM = 6.0  # how far from its mirror image a region's counterpart may lie
+ONE_SIDED = 0.8  # of a region's voxels: less is called midline
 DIRECTIONS = 12  # in which the width of a slice is taken: 1 % off at most
 
 
@@ -76,7 +77,26 @@ def measure(
         ventricle_mm=None if near_mm is None else float(near_mm.min()),
         near_ventricle=None if near_mm is None else float(np.mean(near_mm < NEAR_VENTRICLE_MM)),
         surface_mm=float(places.surface_mm[box][region].min()),
+        side=side(places.midplane.left_mm(points * scale)),
+        level=level(float(points[:, 0].mean()), places.brain),
     )
+
+
+def side(left_mm: NDArray[np.float64]) -> Side:
+    """The side that holds at least `ONE_SIDED` of the points, by their distance from the middle."""
+    left = float(np.mean(left_mm > 0))
+    if left >= ONE_SIDED:
+        return Side.LEFT
+    return Side.RIGHT if left <= 1 - ONE_SIDED else Side.MIDLINE
+
+
+def level(height: float, brain: Mask) -> Level:
+    """The third of the brain's slices that a height (slice index, growing to the head) is in."""
+    present = np.flatnonzero(brain.any(axis=(1, 2)))
+    share = (height + 0.5 - present[0]) / (present[-1] + 1 - present[0])
+    if share < 1 / 3:
+        return Level.LOWER
+    return Level.UPPER if share > 2 / 3 else Level.MIDDLE
 
 
 def share_near(points_mm: midplane.Points, others_mm: midplane.Points) -> float:

@@ -12,6 +12,7 @@ import builders
 import results
 from agent.dicom import volumes
 from agent.dicom.objects import heatmap
+from agent.dicom.objects.profiles import Slices
 from agent.imaging import render
 from validators import dciodvfy_errors
 
@@ -77,9 +78,7 @@ def test_pictures_say_that_they_are_marked_and_derived() -> None:
 
 def test_pictures_can_be_limited_to_the_slices_around_lesions() -> None:
     case = results.analysed(builders.flair_series())
-    pictures = heatmap.build(
-        case.context, case.findings, case.volume, slices=heatmap.Slices.LESIONS
-    )
+    pictures = heatmap.build(case.context, case.findings, case.volume, slices=Slices.LESIONS)
     found = np.flatnonzero(case.findings.labels.any(axis=(1, 2)))
     assert len(pictures) == found.max() - found.min() + 7
     assert [picture.InstanceNumber for picture in pictures] == list(range(1, len(pictures) + 1))

@@ -11,9 +11,10 @@ from pydicom.dataset import Dataset
 
 import demo_study
 from agent import inference, offline
+from agent.composition import Appearance
 from agent.dicom import report_page
+from agent.dicom.objects.profiles import Profile, Slices
 from agent.dicom.series import SeriesRules
-from agent.examination import Appearance
 from agent.imaging import archive
 from agent.imaging.acceptance import Limit, Limits
 from agent.imaging.results import Findings
@@ -51,7 +52,7 @@ def answered(limits: tuple[Limit, ...], out: Path) -> Answered:
         out,
         model,
         rules=SeriesRules(),
-        appearance=Appearance(namespace=NAMESPACE, heatmaps=None),
+        appearance=Appearance(namespace=NAMESPACE, profile=Profile(heatmap=Slices.OFF)),
         progress=lambda _: None,
     )
     return Answered(

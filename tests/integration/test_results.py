@@ -21,6 +21,7 @@ from storage.records import (
     ResultObject,
     Role,
     SeriesUid,
+    Side,
     SopUid,
     StudyKey,
 )
@@ -93,6 +94,8 @@ def lesion(number: int) -> Lesion:
         ventricle_mm=None,
         near_ventricle=None,
         surface_mm=2.5,
+        side=Side.LEFT,
+        level=None,
     )
 
 
@@ -102,6 +105,7 @@ def result(name: str, role: Role = Role.REPORT, **changes: Any) -> ResultObject:
         sop_class_uid="1.2.840.10008.5.1.4.1.1.88.34",
         series_uid=SeriesUid("2.25.99"),
         role=role,
+        profile="usual",
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         path=f"results/x/1/1/{name}.dcm",
         sha256=name * 64,
@@ -113,7 +117,7 @@ def result(name: str, role: Role = Role.REPORT, **changes: Any) -> ResultObject:
 def save(database: Database, *objects: ResultObject, to: tuple[str, ...] = ()) -> None:
     with database.begin() as session:
         results.save_objects(session, KEY, objects)
-        results.plan_deliveries(session, KEY, to, now=NOW)
+        results.plan_deliveries(session, KEY, dict.fromkeys(to, "usual"), now=NOW)
 
 
 def deliver(
@@ -278,7 +282,8 @@ class TestDeliveries:
     def test_each_object_goes_to_each_destination_once(self, database: Database) -> None:
         save(database, result("a"), result("b"), to=("pacs", "archive", "pacs"))
         with database.begin() as session:
-            results.plan_deliveries(session, KEY, ["pacs", "archive"], now=LATER)
+            twice = dict.fromkeys(("pacs", "archive"), "usual")
+            results.plan_deliveries(session, KEY, twice, now=LATER)
         assert deliveries(database) == [
             (name, destination, DeliveryState.PENDING, 0)
             for destination in ("archive", "pacs")
@@ -306,7 +311,7 @@ class TestDeliveries:
         save(database, result("a"), to=("pacs",))
         deliver(database, "a")
         with database.begin() as session:
-            results.plan_deliveries(session, KEY, ["pacs"], now=LATER)
+            results.plan_deliveries(session, KEY, {"pacs": "usual"}, now=LATER)
         assert deliveries(database) == [("a", "pacs", DeliveryState.STORED, 1)]
 
     def test_a_delivery_that_nobody_planned_is_refused(self, database: Database) -> None:
@@ -319,4 +324,4 @@ class TestDeliveries:
 def test_results_of_an_unknown_study_are_refused(database: Database, act: Any) -> None:
     more = {"now": NOW} if act is results.plan_deliveries else {}
     with pytest.raises(NotFound), database.begin() as session:
-        act(session, StudyKey("9.9#1"), [], **more)
+        act(session, StudyKey("9.9#1"), {}, **more)

@@ -9,10 +9,11 @@ import pytest
 
 import demo_study
 from agent import inference
+from agent.composition import Appearance
 from agent.delivery import DeliverySteps
 from agent.dicom import part10, report_page
+from agent.dicom.objects.profiles import Profile, Slices
 from agent.dicom.series import SeriesRules
-from agent.examination import Appearance
 from agent.inference import OnnxModel, Provider
 from agent.steps import AnalysisSteps
 from builders import NAMESPACE
@@ -45,9 +46,10 @@ def steps(database: Database, tmp_path: Path, model: OnnxModel) -> AnalysisSteps
     return AnalysisSteps(
         database=database,
         store=FileStore(tmp_path / "store", reserve_bytes=0),
-        model=model,
+        models=lambda _: model,
         rules=SeriesRules(),
-        appearance=Appearance(namespace=NAMESPACE, heatmaps=None),
+        appearance=Appearance(namespace=NAMESPACE, profile=Profile(heatmap=Slices.OFF)),
+        profiles={},
     )
 
 
@@ -158,7 +160,11 @@ def test_a_failed_study_ends_failed_though_its_report_needs_no_destination(
     steps.assemble(study.key)
     steps.give_up(study.key, "The GPU was lost.")
     delivery = DeliverySteps(
-        database=steps.database, store=steps.store, destinations=(), calling_ae="TEST"
+        database=steps.database,
+        store=steps.store,
+        destinations=(),
+        calling_ae="TEST",
+        profiles={},
     )
     with steps.database.begin() as session:
         assert delivery.plan(session, study.key) == ()

@@ -1,6 +1,7 @@
 """From the description of regions to what they look like, alone and together."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_the_rule_tells_a_mass_from_white_matter(found: Findings) -> None:
         {"near_ventricle": 0.1},
     ],
 )
-def test_each_measure_moves_the_score_as_its_weight_says(more: dict[str, float]) -> None:
+def test_each_measure_moves_the_score_as_its_weight_says(more: dict[str, Any]) -> None:
     before = pattern.mass_score(answers.WHITE_MATTER, RULE)
     assert pattern.mass_score(replace(answers.WHITE_MATTER, **more), RULE) > before
 

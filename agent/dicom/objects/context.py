@@ -7,10 +7,10 @@ from uuid import UUID
 from pydicom.dataset import Dataset
 
 from agent.dicom.identifiers import ResultIdentity, identity_of
+from agent.dicom.objects import profiles
+from agent.dicom.objects.profiles import Profile
 from agent.dicom.source import SourceImages
-from storage.records import Analysis, Lesion, Role, SeriesDecision, StudyUid
-
-_SERIES_OFFSETS = {Role.SEGMENTATION: 1, Role.REPORT: 3, Role.HEATMAP: 4}
+from storage.records import Analysis, Lesion, ResultObject, Role, SeriesDecision, StudyUid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,8 @@ class ResultContext:
     `study` holds every readable image of the revision (headers are enough) and at least one;
     `source` the analysed series in slice order, None when none was chosen. `completion_evidence`
     is one sentence: what decided that the study was complete; `remarks` are sentences on what
-    limits the answer. Dates and times of the objects are those of `analysis.created_at`, which must
+    limits the answer. `replaces` are the objects of an older result that this one replaces, its
+    report first. Dates and times of the objects are those of `analysis.created_at`, which must
     know its time zone.
     """
 
@@ -32,7 +33,8 @@ class ResultContext:
     completion_evidence: str
     namespace: UUID
     remarks: tuple[str, ...] = ()
-    series_number_base: int = 9000
+    replaces: tuple[ResultObject, ...] = ()
+    profile: Profile = profiles.USUAL
     device_name: str = "NEUROSIEVE"
 
     def __post_init__(self) -> None:
@@ -51,6 +53,16 @@ class ResultContext:
         """What the UIDs of this result are derived from."""
         return identity_of(StudyUid(str(self.head.StudyInstanceUID)), self.analysis)
 
+    @property
+    def form(self) -> tuple[str, str]:
+        """What the objects also depend on: the same result in another form has other UIDs."""
+        return form_of(self.profile, self.device_name)
+
     def series_number(self, role: Role) -> int:
         """The number of the series that holds the objects of a role."""
-        return self.series_number_base + _SERIES_OFFSETS[role]
+        return self.profile.series_number(role)
+
+
+def form_of(profile: Profile, device_name: str) -> tuple[str, str]:
+    """The part of an object's UIDs that stands for configuration."""
+    return profile.digest, device_name

@@ -4,13 +4,28 @@ from highdicom import sr
 from pydicom.sr.coding import Code
 
 from agent.dicom import codes
-from storage.records import Analysis, Lesion, Pattern
+from storage.records import Analysis, Lesion, Level, Pattern, Side
 
 _PATTERNS = {
     Pattern.NONE: codes.NO_REGION,
     Pattern.MASS_LIKE: codes.MASS_LIKE,
     Pattern.WHITE_MATTER: codes.WHITE_MATTER,
 }
+_SIDES = {Side.LEFT: codes.LEFT, Side.RIGHT: codes.RIGHT, Side.MIDLINE: codes.MIDLINE}
+_LEVELS = {
+    Level.UPPER: codes.SUPERIOR,
+    Level.MIDDLE: codes.MIDDLE_THIRD,
+    Level.LOWER: codes.INFERIOR,
+}
+
+
+def site(lesion: Lesion) -> sr.FindingSite:
+    """The brain, with side and third of its height where they are known."""
+    return sr.FindingSite(
+        codes.BRAIN,
+        laterality=_SIDES[lesion.side] if lesion.side else None,
+        topographical_modifier=_LEVELS[lesion.level] if lesion.level else None,
+    )
 
 
 def of_study(analysis: Analysis) -> list[sr.QualitativeEvaluation]:

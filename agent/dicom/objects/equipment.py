@@ -1,6 +1,5 @@
 """What every result object says about patient, study, maker, time and intended use."""
 
-from collections.abc import Mapping
 from copy import deepcopy
 from datetime import datetime, timedelta, timezone
 from typing import Final
@@ -20,11 +19,6 @@ from agent.dicom.wire import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NA
 from storage.records import Role
 
 MANUFACTURER: Final = "NeuroSieve"
-_SERIES_DESCRIPTIONS: Final[Mapping[Role, str]] = {
-    Role.SEGMENTATION: "AI anomaly SEG - RESEARCH ONLY",
-    Role.REPORT: "AI anomaly report - RESEARCH ONLY",
-    Role.HEATMAP: "AI anomaly heatmap - RESEARCH ONLY",
-}
 
 # Patient (PS3.3 C.7.1.1, C.7.2.2) and study (C.7.2.1): the objects belong where the images are.
 _REQUIRED: Final = (
@@ -89,12 +83,12 @@ def stand_in(image: Dataset) -> Dataset:
 
 def series_uid(context: ResultContext, role: Role) -> str:
     """The series that holds the objects of a role."""
-    return identifiers.uid(context.namespace, context.identity, Part.SERIES, role)
+    return identifiers.uid(context.namespace, context.identity, Part.SERIES, role, *context.form)
 
 
 def instance_uid(context: ResultContext, role: Role, *parts: object) -> str:
     """One object of a role; `parts` tell several of them apart."""
-    return identifiers.uid(context.namespace, context.identity, role, *parts)
+    return identifiers.uid(context.namespace, context.identity, role, *context.form, *parts)
 
 
 def software_versions(context: ResultContext) -> list[str]:
@@ -131,7 +125,7 @@ def stamp(result: Dataset, context: ResultContext, role: Role) -> None:
         setattr(result, f"{kind}Time", made.strftime("%H%M%S.%f"))
     result.SeriesInstanceUID = UID(series_uid(context, role))
     result.SeriesNumber = context.series_number(role)
-    result.SeriesDescription = _SERIES_DESCRIPTIONS[role]
+    result.SeriesDescription = context.profile.series_description(role)
     result.ContentQualification = "RESEARCH"
     result.Manufacturer = MANUFACTURER
     result.ManufacturerModelName = model_title(context)[:64]
@@ -212,6 +206,15 @@ def _contributors(context: ResultContext) -> list[Dataset]:
     toolkit.SoftwareVersions = highdicom.__version__
     toolkit.ContributionDescription = "Encoding of the object"
     return [scanner, model, toolkit]
+
+
+def name_dimensions(result: Dataset, context: ResultContext, role: Role) -> None:
+    """Replace the random UID that highdicom gives the dimensions (PS3.3 C.7.6.17)."""
+    parts = (Part.DIMENSIONS, role, *context.form)
+    name = UID(identifiers.uid(context.namespace, context.identity, *parts))
+    result.DimensionOrganizationSequence[0].DimensionOrganizationUID = name
+    for index in result.DimensionIndexSequence:
+        index.DimensionOrganizationUID = name
 
 
 def _file_meta(result: Dataset) -> FileMetaDataset:

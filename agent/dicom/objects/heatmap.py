@@ -1,8 +1,6 @@
 """The anomaly map as pictures: RGB Secondary Capture (PS3.3 A.8.1), one a slice, placed in the
 patient like the slice it was drawn on, so that every viewer can show and link it."""
 
-from enum import StrEnum
-
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
@@ -10,10 +8,10 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 from pydicom.valuerep import DSfloat
 
-from agent.dicom import codes
 from agent.dicom.frames import Frame
-from agent.dicom.objects import equipment, planes
+from agent.dicom.objects import equipment, planes, references
 from agent.dicom.objects.context import ResultContext
+from agent.dicom.objects.profiles import Slices
 from agent.dicom.source import SourceImages
 from agent.imaging import render
 from agent.imaging.results import Findings
@@ -21,13 +19,6 @@ from agent.imaging.volume import Volume
 from storage.records import Role
 
 _MARGIN_SLICES = 3
-
-
-class Slices(StrEnum):
-    """Which slices get a picture."""
-
-    ALL = "ALL"
-    LESIONS = "LESIONS"  # those with a lesion, and three to either side
 
 
 def build(
@@ -85,7 +76,7 @@ def _picture(
     picture.TimeOfSecondaryCapture = picture.ContentTime
     picture.BurnedInAnnotation = "YES"  # legend and marking; the patient is not named in them
     picture.DerivationDescription = "Anomaly map of the model laid over the source image"
-    picture.SourceImageSequence = Sequence([_reference(image, frame_number)])
+    picture.SourceImageSequence = Sequence([references.source_image(image, frame_number)])
     picture.LossyImageCompression = "01" if _lossy(image) else "00"
     for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
         if _lossy(image) and keyword in image:
@@ -96,16 +87,6 @@ def _picture(
 
 def _lossy(image: Dataset) -> bool:
     return Frame(image).text("LossyImageCompression") == "01"
-
-
-def _reference(image: Dataset, frame_number: int | None) -> Dataset:
-    reference = Dataset()
-    reference.ReferencedSOPClassUID = image.SOPClassUID
-    reference.ReferencedSOPInstanceUID = image.SOPInstanceUID
-    if frame_number is not None:
-        reference.ReferencedFrameNumber = frame_number
-    reference.PurposeOfReferenceCodeSequence = Sequence([equipment.coded(codes.SOURCE_IMAGE)])
-    return reference
 
 
 def _set_pixels(picture: Dataset, pixels: NDArray[np.uint8]) -> None:

@@ -84,7 +84,7 @@ def of_segment(
         finding_category=codes.ABNORMAL_STRUCTURE,
         finding_type=codes.LESION_OF_BRAIN,
         algorithm_id=_algorithm(context),
-        finding_sites=[sr.FindingSite(codes.BRAIN)],
+        finding_sites=[descriptions.site(lesion)],
         measurements=_measurements(lesion),
         qualitative_evaluations=descriptions.of_lesion(lesion),
     )
@@ -115,7 +115,7 @@ def of_outline(
         finding_category=codes.ABNORMAL_STRUCTURE,
         finding_type=codes.LESION_OF_BRAIN,
         algorithm_id=_algorithm(context),
-        finding_sites=[sr.FindingSite(codes.BRAIN)],
+        finding_sites=[descriptions.site(lesion)],
         measurements=_measurements(lesion) if alone else [_diameter(lesion)],
         qualitative_evaluations=descriptions.of_lesion(lesion),
     )

@@ -1,4 +1,4 @@
-"""The report: a Comprehensive 3D SR of TID 1500 (PS3.16), made for every study, also when nothing
+"""The report: a Structured Report of TID 1500 (PS3.16), made for every study, also when nothing
 was found and when nothing could be analysed."""
 
 from typing import Any
@@ -7,11 +7,18 @@ from highdicom import sr
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, MRImageStorage
 
-from agent.dicom import codes, identifiers
-from agent.dicom.objects import equipment, measurements, planes
+from agent.dicom import codes
+from agent.dicom.objects import equipment, key_objects, measurements, planes, references
 from agent.dicom.objects.context import ResultContext
+from agent.dicom.objects.profiles import ReportClass
 from agent.imaging.results import Findings
 from storage.records import Role
+
+_CLASSES = {
+    ReportClass.COMPREHENSIVE_3D: sr.Comprehensive3DSR,
+    ReportClass.COMPREHENSIVE: sr.ComprehensiveSR,
+    ReportClass.ENHANCED: sr.EnhancedSR,
+}
 
 
 def build(
@@ -22,7 +29,7 @@ def build(
     `findings` is None for a study that was not analysed; `segmentation` is the object that
     `segmentation.build` made of the same context, None where there is none.
     """
-    result: Dataset = sr.Comprehensive3DSR(
+    result: Dataset = _CLASSES[context.profile.report](
         evidence=_evidence(context, segmentation),
         content=_content(context, findings, segmentation),
         series_instance_uid=equipment.series_uid(context, Role.REPORT),
@@ -33,6 +40,7 @@ def build(
         is_complete=True,
         is_final=False,
         is_verified=False,
+        previous_versions=references.stand_ins(context, context.replaces[:1]) or None,
     )
     _restore_classes(result, context)
     equipment.stamp(result, context, Role.REPORT)
@@ -52,24 +60,13 @@ def _content(
                 measurements.of_outline(context, lesion, findings, alone=segmentation is None)
             )
     return sr.MeasurementReport(
-        observation_context=sr.ObservationContext(observer_device_context=_observer(context)),
+        observation_context=sr.ObservationContext(
+            observer_device_context=key_objects.observer(context)
+        ),
         procedure_reported=codes.BRAIN_MRI,
         imaging_measurements=groups,
         title=codes.REPORT_TITLE,
         referenced_images=_key_images(context, findings),
-    )
-
-
-def _observer(context: ResultContext) -> sr.ObserverContext:
-    return sr.ObserverContext(
-        observer_type=sr.CodedConcept.from_code(codes.DEVICE),
-        observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
-            uid=identifiers.device_uid(context.namespace),
-            name=context.device_name,
-            manufacturer_name=equipment.MANUFACTURER,
-            model_name=equipment.model_title(context),
-            serial_number=equipment.serial_number(context),
-        ),
     )
 
 

@@ -3,11 +3,10 @@
 import highdicom
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian
 
-from agent.dicom import codes, identifiers
-from agent.dicom.identifiers import Part
-from agent.dicom.objects import equipment, planes
+from agent.dicom import codes
+from agent.dicom.objects import equipment, frames, planes
 from agent.dicom.objects.context import ResultContext
 from agent.dicom.source import SourceImages
 from agent.imaging.results import Findings
@@ -31,8 +30,8 @@ def build(context: ResultContext, findings: Findings) -> Dataset:
     source = _checked_source(context, findings)
     result = _encode(context, source, findings)
     if source.frame_numbers is not None:
-        _name_source_frames(result, source.frame_numbers)
-    _name_dimensions(result, context)
+        frames.name_sources(result, source.frame_numbers)
+    equipment.name_dimensions(result, context, Role.SEGMENTATION)
     equipment.stamp(result, context, Role.SEGMENTATION)
     result.BodyPartExamined = "HEAD"
     return result
@@ -102,19 +101,3 @@ def _label(lesion: Lesion) -> str:
     if lesion.mass_like is None:
         return f"Anomaly {lesion.number}"
     return f"Anomaly {lesion.number} ({'' if lesion.mass_like else 'not '}mass-like)"
-
-
-def _name_source_frames(result: Dataset, numbers: tuple[int, ...]) -> None:
-    """Turn the frame numbers of the cut-down stand-in into those of the real enhanced object."""
-    for groups in result.PerFrameFunctionalGroupsSequence:
-        for derivation in groups.DerivationImageSequence:
-            for image in derivation.SourceImageSequence:
-                image.ReferencedFrameNumber = numbers[int(image.ReferencedFrameNumber) - 1]
-
-
-def _name_dimensions(result: Dataset, context: ResultContext) -> None:
-    """Replace the random UID that highdicom gives the dimensions (PS3.3 C.7.6.17)."""
-    name = UID(identifiers.uid(context.namespace, context.identity, Part.DIMENSIONS))
-    result.DimensionOrganizationSequence[0].DimensionOrganizationUID = name
-    for index in result.DimensionIndexSequence:
-        index.DimensionOrganizationUID = name

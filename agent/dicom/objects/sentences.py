@@ -33,8 +33,15 @@ def comments(context: ResultContext) -> list[str]:
     return [
         f"Completeness of the study: {context.completion_evidence}",
         *map(_decision, context.decisions),
+        *_replaced(context),
         replay,
     ]
+
+
+def _replaced(context: ResultContext) -> list[str]:
+    if not context.replaces:
+        return []
+    return [f"This report replaces the report {context.replaces[0].sop_uid} over the same study."]
 
 
 def _pattern(context: ResultContext) -> list[str]:

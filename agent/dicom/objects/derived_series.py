@@ -1,0 +1,82 @@
+"""The anomaly map as classic MR images, which any viewer can window: value x 1000, 12 bits.
+
+Off unless asked for: an image that looks like an acquisition gets into hanging protocols.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import UID, MRImageStorage
+from pydicom.valuerep import DSfloat
+
+from agent.dicom.objects import equipment, planes, references
+from agent.dicom.objects.context import ResultContext
+from agent.imaging.results import Findings
+from storage.records import Role
+
+_SCALE = 1000
+_LARGEST = 4095
+
+
+def possible(context: ResultContext) -> bool:
+    """Whether `build` can place the images: they need a space to lie in."""
+    return planes.frame_of_reference(context.source) is not None
+
+
+def build(context: ResultContext, findings: Findings) -> list[Dataset]:
+    """One image a slice, in slice order. Values over 4.095 are cut there.
+
+    Raises ValueError without frame of reference; ask `possible` first.
+    """
+    source = context.source
+    if source is None or not possible(context):
+        raise ValueError("The analysed series names no frame of reference to place images in.")
+    stored = np.rint(np.clip(findings.anomaly_map * _SCALE, 0, _LARGEST)).astype("<u2")
+    window = max(float(stored.max()), findings.pixel_threshold * _SCALE, 1.0)
+    places = planes.planes_of(source)
+    images = []
+    for index, (named, number) in enumerate(source.slices()):
+        reference = references.source_image(named, number)
+        image = _headers(context, reference)
+        image.InstanceNumber = index + 1
+        image.WindowCenter = DSfloat(window / 2, auto_format=True)
+        image.WindowWidth = DSfloat(window, auto_format=True)
+        _set_pixels(image, stored[index])
+        places[index].write(image)
+        image.SliceThickness = DSfloat(planes.thickness_mm(source), auto_format=True)
+        image.SpacingBetweenSlices = DSfloat(planes.distance_mm(source), auto_format=True)
+        image.FrameOfReferenceUID = UID(str(planes.frame_of_reference(source)))
+        image.PositionReferenceIndicator = ""
+        images.append(image)
+    return images
+
+
+def _headers(context: ResultContext, reference: Dataset) -> Dataset:
+    """An MR image (PS3.3 A.4) without place and pixels."""
+    image = Dataset()
+    image.SOPClassUID = MRImageStorage
+    names = (reference.ReferencedSOPInstanceUID, reference.get("ReferencedFrameNumber", ""))
+    image.SOPInstanceUID = UID(equipment.instance_uid(context, Role.DERIVED_SERIES, *names))
+    image.Modality = "MR"
+    equipment.stamp(image, context, Role.DERIVED_SERIES)
+    image.BodyPartExamined = "HEAD"
+    image.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
+    image.DerivationDescription = "Anomaly map of the model, stored value = value x 1000"
+    image.SourceImageSequence = Sequence([reference])
+    # No pulse made these values: research mode, and empty where the module asks for a time.
+    image.ScanningSequence = "RM"
+    image.SequenceVariant = "NONE"
+    for keyword in ("ScanOptions", "MRAcquisitionType", "EchoTime", "EchoTrainLength"):
+        setattr(image, keyword, None)
+    image.BurnedInAnnotation = "NO"
+    return image
+
+
+def _set_pixels(image: Dataset, pixels: NDArray[np.uint16]) -> None:
+    image.SamplesPerPixel = 1
+    image.PhotometricInterpretation = "MONOCHROME2"
+    image.Rows, image.Columns = pixels.shape
+    image.BitsAllocated, image.BitsStored, image.HighBit = 16, 12, 11
+    image.PixelRepresentation = 0
+    image.PixelData = pixels.tobytes()

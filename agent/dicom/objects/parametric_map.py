@@ -1,0 +1,110 @@
+"""The anomaly map with its true values: a Parametric Map (PS3.3 A.75) on the source's grid."""
+
+import highdicom
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import ExplicitVRLittleEndian
+
+from agent.dicom import codes
+from agent.dicom.objects import equipment, frames, planes
+from agent.dicom.objects.context import ResultContext
+from agent.dicom.objects.profiles import MapValues
+from agent.imaging.results import Findings
+from storage.records import Role
+
+_LARGEST = 65535  # of an unsigned 16-bit value
+
+
+def possible(context: ResultContext) -> bool:
+    """Whether `build` can place a map: it needs a space to lie in."""
+    return planes.frame_of_reference(context.source) is not None
+
+
+def build(context: ResultContext, findings: Findings, values: MapValues) -> Dataset:
+    """One object with a frame a slice, in slice order.
+
+    Real values are those of `findings.anomaly_map`, without unit, 0 where nothing deviates. As
+    uint16 they are rounded to 1/65535 of the study's highest value, and the mapping restores them.
+    Raises ValueError without frame of reference; ask `possible` first.
+    """
+    source = context.source
+    if source is None or not possible(context):
+        raise ValueError("The analysed series names no frame of reference to place a map in.")
+    stored, mapping = _stored(findings, values)
+    top = max(float(findings.anomaly_map.max()), findings.pixel_threshold)
+    result = highdicom.pm.ParametricMap(
+        source_images=planes.slice_stand_ins(source),
+        pixel_array=stored,
+        series_instance_uid=equipment.series_uid(context, Role.PARAMETRIC_MAP),
+        series_number=context.series_number(Role.PARAMETRIC_MAP),
+        sop_instance_uid=equipment.instance_uid(context, Role.PARAMETRIC_MAP),
+        instance_number=1,
+        manufacturer=equipment.MANUFACTURER,
+        manufacturer_model_name=equipment.model_title(context)[:64],
+        software_versions=context.analysis.code_version[:64],
+        device_serial_number=equipment.serial_number(context),
+        contains_recognizable_visual_features=False,
+        real_world_value_mappings=[mapping],
+        voi_lut_transformations=[_window(top, values)],
+        content_label="ANOMALY_MAP",
+        content_description="How far each voxel deviates from tumour-free brain",
+        content_creator_name=f"{context.device_name}^",
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+    )
+    if source.frame_numbers is not None:
+        frames.name_sources(result, source.frame_numbers)
+    equipment.name_dimensions(result, context, Role.PARAMETRIC_MAP)
+    _name_anatomy(result)
+    equipment.stamp(result, context, Role.PARAMETRIC_MAP)
+    result.BodyPartExamined = "HEAD"
+    return result
+
+
+def _stored(
+    findings: Findings, values: MapValues
+) -> tuple[NDArray[np.float32] | NDArray[np.uint16], highdicom.pm.RealWorldValueMapping]:
+    """The values as they are written, and what turns them into real ones."""
+    real = findings.anomaly_map
+    highest = max(float(real.max()), float(np.finfo(np.float32).tiny))
+    if values is MapValues.FLOAT32:
+        return np.ascontiguousarray(real), _mapping((0.0, highest), 1.0)
+    slope = highest / _LARGEST
+    rounded = np.rint(np.clip(real / slope, 0, _LARGEST)).astype(np.uint16)
+    return rounded, _mapping((0, _LARGEST), slope)
+
+
+def _mapping(
+    stored_range: tuple[float, float] | tuple[int, int], slope: float
+) -> highdicom.pm.RealWorldValueMapping:
+    return highdicom.pm.RealWorldValueMapping(
+        lut_label="ANOMALY",
+        lut_explanation="Anomaly of the voxel, 0 for none",
+        unit=codes.NO_UNITS,
+        value_range=stored_range,
+        slope=slope,
+        intercept=0.0,
+        quantity_definition=codes.SALIENCY,
+    )
+
+
+def _window(top: float, values: MapValues) -> highdicom.VOILUTTransformation:
+    """From nothing to the highest value, in stored values."""
+    width = top if values is MapValues.FLOAT32 else float(_LARGEST)
+    return highdicom.VOILUTTransformation(
+        window_center=_decimal(width / 2), window_width=_decimal(width)
+    )
+
+
+def _decimal(value: float) -> float:
+    """At most what a decimal string of 16 characters holds (PS3.5 6.2, DS)."""
+    return float(f"{value:.9g}")
+
+
+def _name_anatomy(result: Dataset) -> None:
+    """Say that it is the brain: dcmqi, and with it 3D Slicer, reads no map without (P1)."""
+    anatomy = Dataset()
+    anatomy.FrameLaterality = "U"
+    anatomy.AnatomicRegionSequence = Sequence([equipment.coded(codes.BRAIN)])
+    result.SharedFunctionalGroupsSequence[0].FrameAnatomySequence = Sequence([anatomy])

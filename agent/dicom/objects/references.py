@@ -1,0 +1,45 @@
+"""Objects that others refer to by name alone, as highdicom wants them: reduced data sets."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+from pydicom.uid import UID
+
+from agent.dicom import codes
+from agent.dicom.objects import equipment
+from agent.dicom.objects.context import ResultContext
+from storage.records import ResultObject, Role
+
+_IMAGES: Final = frozenset(
+    {Role.SEGMENTATION, Role.HEATMAP, Role.PARAMETRIC_MAP, Role.DERIVED_SERIES}
+)
+
+
+def stand_ins(context: ResultContext, objects: Sequence[ResultObject]) -> list[Dataset]:
+    """Result objects of this study that were made earlier, in the same order."""
+    return [_stand_in(context, item) for item in objects]
+
+
+def source_image(image: Dataset, frame_number: int | None) -> Dataset:
+    """An item of the Source Image Sequence (PS3.3 C.7.6.1.1.4): the slice a picture was made of."""
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = image.SOPClassUID
+    reference.ReferencedSOPInstanceUID = image.SOPInstanceUID
+    if frame_number is not None:
+        reference.ReferencedFrameNumber = frame_number
+    reference.PurposeOfReferenceCodeSequence = Items([equipment.coded(codes.SOURCE_IMAGE)])
+    return reference
+
+
+def _stand_in(context: ResultContext, item: ResultObject) -> Dataset:
+    named = Dataset()
+    named.SOPClassUID = UID(item.sop_class_uid)
+    named.SOPInstanceUID = UID(item.sop_uid)
+    named.StudyInstanceUID = context.head.StudyInstanceUID
+    named.SeriesInstanceUID = UID(item.series_uid)
+    reduced = equipment.stand_in(named)
+    if item.role in _IMAGES:  # highdicom tells images from documents by their having rows
+        reduced.Rows = reduced.Columns = 1
+    return reduced
