@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from agent.bootstrap import Storage
     from storage.records import Analysis, Study
 
-app = typer.Typer(help="See studies, retry or cancel them.", no_args_is_help=True)
+app = typer.Typer(help="See studies and their reports, retry or cancel them.", no_args_is_help=True)
 
 StudyArgument = Annotated[
     str,
@@ -87,7 +88,10 @@ def show_study(
 
 _PARTS = {
     "series": ("description", "modality", "instance_count", "chosen", "reason"),
-    "lesions": ("number", "volume_ml", "diameter_mm", "mass_like", "mass_score", "slice_index"),
+    "lesions": (
+        *("number", "volume_ml", "diameter_mm", "side", "level"),
+        *("mass_like", "mass_score", "slice_index"),
+    ),
     "objects": ("role", "sop_uid", "size_bytes", "sha256"),
     "deliveries": ("destination", "sop_uid", "state", "attempts", "status", "error"),
 }
@@ -109,6 +113,79 @@ def retry(study: StudyArgument, config: ConfigOption = None) -> None:
     jobs.close()
     storage.database.close()
     say(f"Queued {again.key}, attempt {again.attempt}.")
+
+
+@app.command()
+@one_sentence
+def reprocess(
+    study: StudyArgument,
+    config: ConfigOption = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            help="Model folder to read it with; without it the configured model.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Read a study anew: a revision of its own, whose results name those they replace.
+
+    For example: neurosieve studies reprocess 1.2.826.0.1 --model /models/mine
+    """
+    from agent import bootstrap, settings
+    from agent.engine import Jobs
+    from storage import studies as stored
+
+    if model is not None:  # a folder that cannot be loaded is refused now, not in the worker
+        bootstrap.load_model(bootstrap.with_model(settings.load(config), model))
+    folder = str(model.absolute()) if model else None
+    storage = _open(config)
+    jobs = Jobs(storage.database)
+    with storage.database.begin() as session:
+        uid = stored.find(session, study).study_uid
+        again = stored.open_again(session, uid, now=datetime.now(UTC), model_folder=folder)
+        jobs.submit_analysis(session, again)
+    jobs.close()
+    storage.database.close()
+    say(f"Queued {again.key}.")
+
+
+@app.command()
+@one_sentence
+def report(
+    study: StudyArgument,
+    config: ConfigOption = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(help="Write a page to this file instead of text.", show_default=False),
+    ] = None,
+) -> None:
+    """Print the report of a study as it stands in the Structured Report.
+
+    For example: neurosieve studies report 1.2.826.0.1 --html report.html
+    """
+    from pydicom import dcmread
+
+    from agent.dicom import report_page
+    from storage import results
+    from storage import studies as stored
+    from storage.errors import NotFound
+    from storage.records import Role
+
+    storage = _open(config)
+    with storage.database.read() as session:
+        found = stored.find(session, study)
+        objects = results.objects_of(session, found.key)
+    storage.database.close()
+    reports = [item for item in objects if item.role is Role.REPORT]
+    if not reports:
+        raise NotFound(f"Study {found.key} is {found.state} and has no report yet.")
+    document = dcmread(storage.store.path_of(reports[0].path))
+    if html is None:
+        say(report_page.as_text(document))
+        return
+    html.write_text(report_page.render(document), encoding="utf-8")
+    say(f"Written to {html}. RESEARCH USE ONLY.")
 
 
 @app.command()

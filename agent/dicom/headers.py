@@ -14,7 +14,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from agent.dicom import elements
+from agent.dicom import elements, makers
 from agent.errors import UnreadableInput
 from storage.records import Priority, SeriesUid, SopUid, StudyUid
 
@@ -24,6 +24,7 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 _UID_LENGTH = 64
 _PIXEL_DATA = 0x7FE00010
 _NAMES = {
+    0x00080008: "Image Type",
     0x00080016: "SOP Class UID",
     0x00080018: "SOP Instance UID",
     0x00080060: "Modality",
@@ -31,6 +32,7 @@ _NAMES = {
     0x00081090: "Manufacturer's Model Name",
     0x0020000D: "Study Instance UID",
     0x0020000E: "Series Instance UID",
+    0x00280301: "Burned In Annotation",
     0x00401003: "Requested Procedure Priority",
     _PIXEL_DATA: "Pixel Data",
 }
@@ -47,7 +49,10 @@ class HeaderMismatch(UnreadableInput):
 
 @dataclass(frozen=True, kw_only=True)
 class InstanceHeader:
-    """Who an image is and how urgent its study is. Absent texts are empty."""
+    """Who an image is and how urgent its study is. Absent texts are empty.
+
+    `computed`: software that is no scanner's made it from other images.
+    """
 
     study_uid: StudyUid
     series_uid: SeriesUid
@@ -57,6 +62,7 @@ class InstanceHeader:
     manufacturer: str
     model_name: str
     priority: Priority
+    computed: bool
 
 
 def read(encoded: bytes | memoryview, transfer_syntax_uid: str) -> InstanceHeader:
@@ -76,6 +82,11 @@ def read(encoded: bytes | memoryview, transfer_syntax_uid: str) -> InstanceHeade
         manufacturer=values.get(0x00080070, ""),
         model_name=values.get(0x00081090, ""),
         priority=_priority(values.get(0x00401003, "")),
+        computed=makers.is_computed(
+            image_type=values.get(0x00080008, "").split("\\")[0],
+            manufacturer=values.get(0x00080070, ""),
+            burned_in=values.get(0x00280301, ""),
+        ),
     )
 
 

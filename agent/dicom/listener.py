@@ -180,6 +180,7 @@ class Listener:
                 path=stored.path,
                 content_sha256=digest,
                 received_at=datetime.now(UTC),
+                computed=header.computed,
             )
         )
 

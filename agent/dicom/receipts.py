@@ -221,6 +221,7 @@ def _instance(store: FileStore, path: str) -> Instance | None:
         path=path,
         content_sha256=part10.content_sha256(received.encoded, received.transfer_syntax_uid),
         received_at=datetime.fromtimestamp(file.stat().st_mtime, UTC),
+        computed=header.computed,
     )
 
 

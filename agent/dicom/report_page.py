@@ -1,70 +1,103 @@
-"""A structured report as a page: the content tree (PS3.3 C.17.3) as nested lists, nothing added."""
+"""A structured report as a page and as plain text: the answer first, the whole tree below it."""
 
 from html import escape
 
 from pydicom.dataset import Dataset
 
+from agent.dicom import report_view
+from agent.dicom.report_view import Facts, Region
+
+MARKING = "RESEARCH USE ONLY - NOT FOR DIAGNOSIS"
 _STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
-       color: #1b1f24; background: #fff; }
-header { border-bottom: 4px solid #b3261e; margin-bottom: 1rem; }
-header p { color: #b3261e; font-weight: 700; }
-ul { list-style: none; padding-left: 1.25rem; border-left: 1px solid #d0d7de; }
-b { font-weight: 600; } small { color: #57606a; }
+:root { color-scheme: light dark; --ink: #1b1f24; --page: #fff; --line: #d0d7de; --soft: #57606a;
+        --mark: #b3261e; --card: #f6f8fa; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --page: #0d1117; --line: #30363d;
+        --soft: #9198a1; --mark: #ff7b72; --card: #161b22; } }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
+       color: var(--ink); background: var(--page); }
+header { border-bottom: 4px solid var(--mark); margin-bottom: 1rem; }
+header p { color: var(--mark); font-weight: 700; margin: .25rem 0; }
+h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; }
+.verdict { background: var(--card); border-left: 4px solid var(--mark); padding: .75rem 1rem; }
+.verdict strong { font-size: 1.2rem; display: block; }
+table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto; }
+th, td { text-align: left; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line);
+         vertical-align: top; }
+th { font-weight: 600; } ul { list-style: none; padding-left: 1.25rem; }
+details ul { border-left: 1px solid var(--line); } summary { cursor: pointer; }
+b { font-weight: 600; } small { color: var(--soft); }
+@media print { details { display: none; } }
 """
 
 
 def render(report: Dataset) -> str:
     """The whole report as one HTML document without outside assets."""
-    title = escape(_name(report) or "Structured report")
-    flags = " · ".join(
-        escape(str(report.get(keyword, "")))
-        for keyword in ("CompletionFlag", "PreliminaryFlag", "VerificationFlag")
-        if report.get(keyword)
-    )
+    view = report_view.read(report)
+    title = escape(view.title)
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
-        f"<header><h1>{title}</h1><p>RESEARCH USE ONLY</p><p><small>{flags}</small></p></header>"
-        f"<main>{_list(report)}</main></body></html>\n"
+        f"<header><h1>{title}</h1><p>{MARKING}</p><p><small>{escape(view.flags)}</small></p>"
+        f"</header><main>{_table(view.study)}"
+        f'<section class="verdict"><strong>{escape(view.verdict)}</strong>'
+        f"{escape(view.impression)}</section>{_table(view.facts)}{_regions(view.regions)}"
+        f"<h2>How it came about</h2><ul>{''.join(_entry(text) for text in view.comments)}</ul>"
+        f"<details><summary>The whole report</summary>{_tree(report)}</details></main>"
+        "</body></html>\n"
     )
 
 
-def _list(item: Dataset) -> str:
+def as_text(report: Dataset) -> str:
+    """The report for a terminal."""
+    view = report_view.read(report)
+    lines = [view.title, f"{MARKING}  ({view.flags})", "", *_lines(view.study), ""]
+    lines += [f"{view.verdict}: {view.impression}", *_lines(view.facts)]
+    for region in view.regions:
+        lines += ["", _heading(region), *_lines(region.facts)]
+    lines += ["", "How it came about", *(f"  {text}" for text in view.comments)]
+    return "\n".join(lines)
+
+
+def _heading(region: Region) -> str:
+    return f"{region.name} ({region.place})" if region.place else region.name
+
+
+def _lines(facts: Facts) -> list[str]:
+    return [f"  {name}: {value}" for name, value in facts]
+
+
+def _table(facts: Facts) -> str:
+    if not facts:
+        return ""
+    rows = (f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in facts)
+    return f"<table>{''.join(rows)}</table>"
+
+
+def _regions(regions: tuple[Region, ...]) -> str:
+    """One column a region, one row a measure."""
+    if not regions:
+        return ""
+    names = list(dict.fromkeys(name for region in regions for name, _ in region.facts))
+    head = "".join(f"<th>{escape(_heading(region))}</th>" for region in regions)
+    rows = [f"<tr><th></th>{head}</tr>"]
+    for name in names:
+        values = (escape(dict(region.facts).get(name, "")) for region in regions)
+        cells = "".join(f"<td>{value}</td>" for value in values)
+        rows.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
+    return f"<h2>Marked regions</h2><table>{''.join(rows)}</table>"
+
+
+def _entry(text: str) -> str:
+    return f"<li>{escape(text)}</li>"
+
+
+def _tree(item: Dataset) -> str:
+    """The content tree (PS3.3 C.17.3) as nested lists, nothing added."""
     children = item.get("ContentSequence", [])
-    return f"<ul>{''.join(map(_item, children))}</ul>" if children else ""
+    return f"<ul>{''.join(map(_node, children))}</ul>" if children else ""
 
 
-def _item(item: Dataset) -> str:
-    value = escape(_value(item))
-    return f"<li><b>{escape(_name(item))}</b>{': ' if value else ''}{value}{_list(item)}</li>"
-
-
-def _name(item: Dataset) -> str:
-    names = item.get("ConceptNameCodeSequence", [])
-    return str(names[0].CodeMeaning) if names else str(item.get("ValueType", ""))
-
-
-def _value(item: Dataset) -> str:
-    """What one content item says (PS3.3 table C.17.3-7), by its value type."""
-    kind = item.get("ValueType")
-    if kind == "TEXT":
-        return str(item.TextValue)
-    if kind == "NUM":
-        return _number(item)
-    if kind == "CODE":
-        return str(item.ConceptCodeSequence[0].CodeMeaning)
-    if kind in {"IMAGE", "COMPOSITE"}:
-        return str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
-    if kind == "SCOORD":
-        return f"{item.GraphicType}, {len(item.GraphicData) // 2} points"
-    plain = {"UIDREF": "UID", "PNAME": "PersonName", "DATETIME": "DateTime", "DATE": "Date"}
-    return str(item.get(plain.get(str(kind), ""), "")) if kind in plain else ""
-
-
-def _number(item: Dataset) -> str:
-    if not item.get("MeasuredValueSequence"):
-        return "not measured"
-    measured = item.MeasuredValueSequence[0]
-    unit = measured.MeasurementUnitsCodeSequence[0].CodeValue
-    return f"{measured.NumericValue:.4g}" + ("" if unit == "1" else f" {unit}")
+def _node(item: Dataset) -> str:
+    value = escape(report_view.value_text(item))
+    name = escape(report_view.concept_name(item))
+    return f"<li><b>{name}</b>{': ' if value else ''}{value}{_tree(item)}</li>"

@@ -1,6 +1,7 @@
 """Which series of a study is read, and why each of the others is not."""
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,11 @@ def choose(headers: Sequence[Dataset], rules: SeriesRules | None = None) -> Choi
     rules = rules or SeriesRules()
     series = [gather(uid, members) for uid, members in _by_series(headers)]
     series.sort(key=lambda traits: (traits.number, traits.uid))
-    reasons = {traits.uid: series_rules.against(traits, rules) for traits in series}
+    scanners = {traits.maker.casefold() for traits in series if not traits.derived}
+    reasons = {
+        traits.uid: series_rules.against(traits, rules) or _by_others(traits, scanners)
+        for traits in series
+    }
     readable = [traits for traits in series if reasons[traits.uid] is None]
     ranked = sorted(readable, key=lambda traits: _rank(traits, rules))
     if not ranked:
@@ -85,6 +90,15 @@ def read_headers(paths: Iterable[Path]) -> tuple[list[Dataset], list[tuple[Path,
             else:
                 unreadable.append((path, f"{path.name} does not name the series it belongs to."))
     return headers, unreadable
+
+
+def _by_others(traits: Traits, scanners: AbstractSet[str]) -> str | None:
+    """Another program's result is no acquisition, whatever it is called."""
+    if not traits.derived or not traits.maker or traits.maker.casefold() in scanners:
+        return None
+    if not any(scanners):  # no acquired image that names its maker
+        return None
+    return f"it was computed from other images by {traits.maker}, not by the scanner"
 
 
 def _by_series(headers: Sequence[Dataset]) -> list[tuple[SeriesUid, list[Dataset]]]:

@@ -145,6 +145,8 @@ def _wrong_object(traits: Traits) -> str | None:
 
 
 def _wrong_kind(traits: Traits) -> str | None:
+    if traits.derived and traits.burned_in:
+        return "it is a computed picture with annotations burned in"
     for kind, pattern in _KINDS:
         if any(re.fullmatch(pattern, value) for value in traits.image_type | traits.image_flavours):
             return f"it is {kind}"

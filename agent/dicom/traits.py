@@ -55,6 +55,8 @@ class Traits:
     coverage_mm: float
     regular: bool
     after_contrast: bool
+    maker: str
+    burned_in: bool  # annotations stand in the pixels
 
     @property
     def derived(self) -> bool:
@@ -101,6 +103,8 @@ def gather(uid: SeriesUid, headers: Sequence[Dataset]) -> Traits:
         coverage_mm=coverage_mm,
         regular=_is_regular(frames),
         after_contrast=_is_after_contrast(first, description),
+        maker=first.text("Manufacturer").strip(),
+        burned_in=first.text("BurnedInAnnotation").upper() == "YES",
     )
 
 

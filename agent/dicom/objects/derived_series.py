@@ -10,6 +10,7 @@ from pydicom.sequence import Sequence
 from pydicom.uid import UID, MRImageStorage
 from pydicom.valuerep import DSfloat
 
+from agent.dicom.frames import Frame
 from agent.dicom.objects import equipment, planes, references
 from agent.dicom.objects.context import ResultContext
 from agent.imaging.results import Findings
@@ -17,6 +18,7 @@ from storage.records import Role
 
 _SCALE = 1000
 _LARGEST = 4095
+_UNKNOWN = ("ScanOptions", "MRAcquisitionType", "RepetitionTime", "EchoTime", "EchoTrainLength")
 
 
 def possible(context: ResultContext) -> bool:
@@ -67,8 +69,9 @@ def _headers(context: ResultContext, reference: Dataset) -> Dataset:
     # No pulse made these values: research mode, and empty where the module asks for a time.
     image.ScanningSequence = "RM"
     image.SequenceVariant = "NONE"
-    for keyword in ("ScanOptions", "MRAcquisitionType", "EchoTime", "EchoTrainLength"):
+    for keyword in _UNKNOWN:
         setattr(image, keyword, None)
+    image.PatientPosition = Frame(context.head).text("PatientPosition")
     image.BurnedInAnnotation = "NO"
     return image
 
