@@ -57,6 +57,16 @@ class Orthanc:
                     with urllib.request.urlopen(url, timeout=10) as reply:
                         yield reply.read()
 
+    def file_of(self, sop_uid: str) -> bytes:
+        """The DICOM file of one object."""
+        url = f"http://127.0.0.1:{self.http_port}"
+        lookup = urllib.request.Request(f"{url}/tools/lookup", data=sop_uid.encode())
+        with urllib.request.urlopen(lookup, timeout=10) as reply:
+            (found,) = json.load(reply)
+        with urllib.request.urlopen(f"{url}{found['Path']}/file", timeout=10) as reply:
+            data: bytes = reply.read()
+        return data
+
 
 @contextmanager
 def running_orthanc(folder: Path, *, node_port: int) -> Iterator[Orthanc]:

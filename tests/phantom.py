@@ -43,6 +43,10 @@ PLANES = {
     "axial oblique": replace(AXIAL, along_column=_tilted(17.0)),
     "axial, feet first": replace(AXIAL, flipped=True, patient_position="FFS"),
     "axial, prone": Plane(along_row=(-1, 0, 0), along_column=(0, -1, 0), patient_position="HFP"),
+    # On the left side: rows run to the patient's back, columns from left to right.
+    "axial, decubitus": Plane(
+        along_row=(0, 1, 0), along_column=(-1, 0, 0), patient_position="HFDL"
+    ),
     "axial, mirrored columns": replace(AXIAL, along_row=(-1, 0, 0)),
     "axial, rows upwards": replace(AXIAL, along_column=(0, -1, 0)),
     "sagittal": Plane(along_row=(0, 1, 0), along_column=(0, 0, -1)),

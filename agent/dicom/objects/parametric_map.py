@@ -1,5 +1,7 @@
 """The anomaly map with its true values: a Parametric Map (PS3.3 A.75) on the source's grid."""
 
+from collections.abc import Sequence as Slices
+
 import highdicom
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,8 @@ from agent.dicom.objects.profiles import MapValues
 from agent.imaging.results import Findings
 from storage.records import Role
 
+Values = NDArray[np.float32] | NDArray[np.uint16]
+
 _LARGEST = 65535  # of an unsigned 16-bit value
 
 
@@ -23,7 +27,7 @@ def possible(context: ResultContext) -> bool:
 
 
 def build(context: ResultContext, findings: Findings, values: MapValues) -> Dataset:
-    """One object with a frame a slice, in slice order.
+    """One object with a frame a slice, along the normal of the images as the volume's slices are.
 
     Real values are those of `findings.anomaly_map`, without unit, 0 where nothing deviates. As
     uint16 they are rounded to 1/65535 of the study's highest value, and the mapping restores them.
@@ -55,6 +59,7 @@ def build(context: ResultContext, findings: Findings, values: MapValues) -> Data
     )
     if source.frame_numbers is not None:
         frames.name_sources(result, source.frame_numbers)
+    _order_frames(result, stored, planes.planes_of(source))
     equipment.name_dimensions(result, context, Role.PARAMETRIC_MAP)
     _name_anatomy(result)
     equipment.stamp(result, context, Role.PARAMETRIC_MAP)
@@ -62,9 +67,28 @@ def build(context: ResultContext, findings: Findings, values: MapValues) -> Data
     return result
 
 
+def _order_frames(result: Dataset, stored: Values, places: Slices[planes.SlicePlane]) -> None:
+    """Let frames grow along the normal. highdicom sorts them otherwise, and dcmqi, which places
+    the volume by its lowest frame but fills it in file order, would show the map upside down."""
+    normal = np.cross(places[0].orientation[:3], places[0].orientation[3:])
+    order = np.argsort([place.position_mm @ normal for place in places], kind="stable")
+    by_position = {
+        tuple(map(float, groups.PlanePositionSequence[0].ImagePositionPatient)): groups
+        for groups in result.PerFrameFunctionalGroupsSequence
+    }
+    frames = []
+    for number, index in enumerate(order, start=1):
+        groups = by_position[tuple(map(float, planes.decimals(places[index].position_mm)))]
+        groups.FrameContentSequence[0].DimensionIndexValues = [number]
+        frames.append(groups)
+    result.PerFrameFunctionalGroupsSequence = Sequence(frames)
+    keyword = "FloatPixelData" if "FloatPixelData" in result else "PixelData"
+    result[keyword].value = stored[order].tobytes()
+
+
 def _stored(
     findings: Findings, values: MapValues
-) -> tuple[NDArray[np.float32] | NDArray[np.uint16], highdicom.pm.RealWorldValueMapping]:
+) -> tuple[Values, highdicom.pm.RealWorldValueMapping]:
     """The values as they are written, and what turns them into real ones."""
     real = findings.anomaly_map
     highest = max(float(real.max()), float(np.finfo(np.float32).tiny))
