@@ -3,7 +3,7 @@
 import os
 import sys
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,10 +17,12 @@ from agent.dicom import sender, series
 from agent.dicom.listener import Listener
 from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Slices, Syntax
 from agent.dicom.receipts import Receipts
+from agent.dicom.transport import AnyDestination
+from agent.dicom.web import WebDestination
 from agent.engine import Jobs, Patience, Worker
 from agent.inference import OnnxModel, Provider
 from agent.node import Node, Reception, Work
-from agent.settings import ResultSettings, Settings
+from agent.settings import DestinationSettings, ResultSettings, Settings
 from agent.steps import AnalysisSteps
 from storage import registry, results
 from storage.database import Database, open_database
@@ -75,12 +77,14 @@ def series_rules(settings: Settings) -> series.SeriesRules:
     return series.SeriesRules(**chosen)
 
 
-def destinations(settings: Settings) -> tuple[sender.Destination, ...]:
+def destinations(settings: Settings) -> tuple[AnyDestination, ...]:
     """Where results go."""
-    return tuple(
-        sender.Destination(name=one.name, ae_title=one.ae_title, host=one.host, port=one.port)
-        for one in settings.destinations
-    )
+    return tuple(_destination(one) for one in settings.destinations)
+
+
+def _destination(one: DestinationSettings) -> AnyDestination:
+    kind = WebDestination if one.transport == "stow" else sender.Destination
+    return kind(**one.model_dump(include={field.name for field in fields(kind)}))
 
 
 def appearance(settings: Settings, namespace: uuid.UUID) -> Appearance:

@@ -75,7 +75,7 @@ def compose(
     )
     objects = build(context, findings, loaded)
     for role, dataset in objects:
-        encoding.encode(dataset, role, appearance.profile.transfer_syntax)
+        encoding.encode(dataset, role, appearance.profile)
     return objects
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from agent.dicom import sender
+from agent.dicom import sender, transport
 from agent.errors import PeerError
 from agent.imaging.results import Reason
 from storage import results, studies
@@ -36,7 +36,7 @@ class DeliverySteps:
 
     database: Database
     store: FileStore
-    destinations: tuple[sender.Destination, ...]
+    destinations: tuple[transport.AnyDestination, ...]
     calling_ae: str
     profiles: Mapping[str, str]
 
@@ -110,7 +110,7 @@ class DeliverySteps:
             return [one for one in results.objects_of(session, key) if one.sop_uid in wanted]
 
     def _send(
-        self, objects: Sequence[ResultObject], peer: sender.Destination
+        self, objects: Sequence[ResultObject], peer: transport.AnyDestination
     ) -> list[sender.SendOutcome]:
         items = [
             sender.SendItem(
@@ -122,7 +122,7 @@ class DeliverySteps:
             for item in objects
         ]
         try:
-            return sender.send(items, peer, calling_ae=self.calling_ae)
+            return transport.send(items, peer, calling_ae=self.calling_ae)
         except PeerError as error:
             return [
                 sender.SendOutcome(

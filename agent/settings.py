@@ -2,18 +2,21 @@
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    SecretStr,
     StringConstraints,
     ValidationError,
     field_validator,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from agent import destination_keys
 from agent.errors import ConfigurationError
 
 DEFAULT_FILE = Path("agent.toml")
@@ -94,15 +97,37 @@ class ResultSettings(Section):
 
 
 class DestinationSettings(Section):
-    """A system that results go to."""
+    """A system that results go to, by C-STORE (`dimse`) or by STOW-RS (`stow`)."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")
-    ae_title: str
+    transport: Literal["dimse", "stow"] = "dimse"
+
+    ae_title: str = ""
     host: str = "127.0.0.1"
-    port: int = Field(ge=1, le=65535)
+    port: int = Field(default=0, ge=1, le=65535)
+
+    url: str = ""  # the root of the DICOMweb service
+    token: SecretStr | None = Field(default=None, min_length=1)
+    token_file: Path | None = None  # read for every delivery, so that it may be renewed
+    username: str = ""
+    password: SecretStr | None = Field(default=None, min_length=1)
+    ca_file: Path | None = None  # trusted instead of the public authorities
+    certificate_file: Path | None = None  # shows the peer who we are
+    key_file: Path | None = None
+    connect_seconds: float = Field(default=10.0, gt=0)
+    answer_seconds: float = Field(default=60.0, gt=0)
+
     results: ResultSettings = ResultSettings()  # what is set here beats the section [results]
 
     _check_title = field_validator("ae_title")(_ae_title)
+
+    _check_url = field_validator("url")(destination_keys.checked_url)
+
+    @model_validator(mode="after")
+    def _check_keys(self) -> Self:
+        given = {key for key in self.model_fields_set if getattr(self, key) not in (None, "")}
+        destination_keys.check_together(given, transport=self.transport, url=self.url)
+        return self
 
 
 class DeliverySettings(Section):
@@ -153,7 +178,11 @@ class Settings(BaseSettings):
     """Everything that can be configured. Environment beats file, file beats default."""
 
     model_config = SettingsConfigDict(
-        env_prefix="NEUROSIEVE_", env_nested_delimiter="__", frozen=True, extra="forbid"
+        env_prefix="NEUROSIEVE_",
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,  # it may hold a token
     )
 
     node: NodeSettings = NodeSettings()
@@ -217,8 +246,13 @@ def load(path: Path | None = None) -> Settings:
     if path is not None and not path.is_file():
         raise ConfigurationError(f"There is no configuration file {path}.")
     file = path or (DEFAULT_FILE if DEFAULT_FILE.is_file() else None)
+    return parse(file.read_bytes() if file else b"", file)
+
+
+def parse(text: bytes, file: Path | None) -> Settings:
+    """Read a configuration that is not, or not yet, in that file; errors as of `load`."""
     try:
-        return Settings(**(tomllib.loads(file.read_text("utf-8")) if file else {}))
+        return Settings(**tomllib.loads(text.decode("utf-8")))
     except ValidationError as error:
         raise ConfigurationError(_sentence(error, file)) from error
     except ValueError as error:  # not TOML, or not UTF-8

@@ -1,4 +1,4 @@
-"""A real Orthanc on this machine, with a rule that routes every MR series to the node."""
+"""A real Orthanc on this machine: routes every MR series to the node, or offers DICOMweb."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,10 +15,13 @@ from typing import Any
 from urllib.error import URLError
 
 import pytest
+from pydantic import SecretStr
 
 from agent.dicom.sender import Destination
+from agent.dicom.web import WebDestination
 from running import wait_until
 
+WEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 ROUTE = Path(__file__).resolve().parents[1] / "deploy" / "orthanc-route.lua"
 
 
@@ -27,18 +31,42 @@ class Orthanc:
 
     dicom_port: int
     http_port: int
+    login: tuple[str, str] | None = None
 
     @property
     def destination(self) -> Destination:
         """This PACS, as a node sees it."""
         return Destination(name="pacs", ae_title="PACS", host="127.0.0.1", port=self.dicom_port)
 
+    @property
+    def web_destination(self) -> WebDestination:
+        """The same by STOW-RS, with a login that is let in."""
+        assert self.login is not None
+        username, password = self.login
+        return WebDestination(
+            name="web",
+            url=f"{self.url}/dicom-web",
+            username=username,
+            password=SecretStr(password),
+        )
+
+    @property
+    def url(self) -> str:
+        """Where the REST interface is."""
+        return f"http://127.0.0.1:{self.http_port}"
+
+    def read(self, path: str) -> bytes:
+        """What the REST interface answers."""
+        request = urllib.request.Request(f"{self.url}{path}")
+        if self.login:
+            login = b64encode(":".join(self.login).encode()).decode()
+            request.add_header("Authorization", f"Basic {login}")
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return bytes(reply.read())
+
     def get(self, path: str) -> Any:
         """One answer of the REST interface."""
-        with urllib.request.urlopen(
-            f"http://127.0.0.1:{self.http_port}{path}", timeout=10
-        ) as reply:
-            return json.load(reply)
+        return json.loads(self.read(path))
 
     def modalities(self) -> dict[str, int]:
         """How many instances there are of each modality."""
@@ -53,9 +81,7 @@ class Orthanc:
         for series in self.get("/series?expand"):
             if series["MainDicomTags"]["Modality"] == modality:
                 for instance in series["Instances"]:
-                    url = f"http://127.0.0.1:{self.http_port}/instances/{instance}/file"
-                    with urllib.request.urlopen(url, timeout=10) as reply:
-                        yield reply.read()
+                    yield self.read(f"/instances/{instance}/file")
 
     def file_of(self, sop_uid: str) -> bytes:
         """The DICOM file of one object."""
@@ -69,12 +95,19 @@ class Orthanc:
 
 
 @contextmanager
-def running_orthanc(folder: Path, *, node_port: int) -> Iterator[Orthanc]:
-    """An Orthanc that routes to the node at that port, or a skip where there is none."""
+def running_orthanc(
+    folder: Path, *, node_port: int | None = None, login: tuple[str, str] | None = None
+) -> Iterator[Orthanc]:
+    """An Orthanc, or a skip where there is none.
+
+    With a port it routes to the node there; with a login it offers DICOMweb to who knows that.
+    """
     program = shutil.which("Orthanc")
     if program is None:
         pytest.skip("Orthanc is not installed (Debian package orthanc)")
-    orthanc = Orthanc(dicom_port=free_port(), http_port=free_port())
+    if login is not None and not WEB_PLUGIN.exists():
+        pytest.skip("Orthanc's DICOMweb is not installed (Debian package orthanc-dicomweb)")
+    orthanc = Orthanc(dicom_port=free_port(), http_port=free_port(), login=login)
     configuration = _configuration(folder, orthanc, node_port)
     with (folder / "orthanc.log").open("wb") as log:
         process = subprocess.Popen(
@@ -97,9 +130,9 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _configuration(folder: Path, orthanc: Orthanc, node_port: int) -> Path:
+def _configuration(folder: Path, orthanc: Orthanc, node_port: int | None) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    values = {
+    values: dict[str, Any] = {
         "Name": "PACS",
         "StorageDirectory": str(folder / "storage"),
         "IndexDirectory": str(folder / "storage"),
@@ -117,9 +150,15 @@ def _configuration(folder: Path, orthanc: Orthanc, node_port: int) -> Path:
         "SaveJobs": False,
         "DicomAssociationCloseDelay": 0,
         "MaximumPduLength": 131072,
-        "LuaScripts": [str(ROUTE)],
-        "DicomModalities": {"neurosieve": ["NEUROSIEVE", "127.0.0.1", node_port]},
     }
+    if node_port is not None:
+        values["LuaScripts"] = [str(ROUTE)]
+        values["DicomModalities"] = {"neurosieve": ["NEUROSIEVE", "127.0.0.1", node_port]}
+    if orthanc.login is not None:
+        values["Plugins"] = [str(WEB_PLUGIN)]
+        values["DicomWeb"] = {"Enable": True, "Root": "/dicom-web/"}
+        values["AuthenticationEnabled"] = True
+        values["RegisteredUsers"] = dict([orthanc.login])
     file = folder / "orthanc.json"
     file.write_text(json.dumps(values), encoding="utf-8")
     return file

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.dicom.sender import Destination
+from agent.dicom.transport import AnyDestination
 from storage import results, studies
 from storage.database import open_database
 from storage.records import (
@@ -34,7 +35,7 @@ class RunningNode:
     """One `neurosieve serve`, `listen` or `work` with its own folder and log."""
 
     folder: Path
-    destinations: tuple[Destination, ...] = ()
+    destinations: tuple[AnyDestination, ...] = ()
     role: str = "serve"
     quiet_seconds: float = 0.5
     database_url: str = ""
@@ -81,13 +82,7 @@ class RunningNode:
             'format = "json"',
         ]
         for peer in self.destinations:
-            lines += [
-                "[[destinations]]",
-                f'name = "{peer.name}"',
-                f'ae_title = "{peer.ae_title}"',
-                f'host = "{peer.host}"',
-                f"port = {peer.port}",
-            ]
+            lines += _destination(peer)
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / f"{self.role}.toml"
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -185,6 +180,24 @@ class RunningNode:
             what=lambda: f"the end of the study\n{self.log.read_text()[-4000:]}",
         )
         return self.view()
+
+
+def _destination(peer: AnyDestination) -> list[str]:
+    lines = ["[[destinations]]", f'name = "{peer.name}"']
+    if isinstance(peer, Destination):
+        return [
+            *lines,
+            f'ae_title = "{peer.ae_title}"',
+            f'host = "{peer.host}"',
+            f"port = {peer.port}",
+        ]
+    lines += ['transport = "stow"', f'url = "{peer.url}"']
+    if peer.password:
+        lines += [
+            f'username = "{peer.username}"',
+            f'password = "{peer.password.get_secret_value()}"',
+        ]
+    return lines
 
 
 @dataclass(frozen=True, kw_only=True)

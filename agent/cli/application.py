@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import analyse, demo, doctor, models, serve, studies
+from agent.cli import analyse, demo, destinations, doctor, models, serve, studies
 
 app = typer.Typer(
     name="neurosieve",
@@ -21,6 +21,7 @@ app.command("analyse")(analyse.analyse)
 app.command("doctor")(doctor.doctor)
 app.add_typer(studies.app, name="studies")
 app.add_typer(models.app, name="models")
+app.add_typer(destinations.app, name="destinations")
 
 
 def _print_version(value: bool) -> None:

@@ -79,6 +79,14 @@ def print_json(value: object) -> None:
     typer.echo(json.dumps(value, indent=2, default=str))
 
 
+def print_facts(title: str, facts: Mapping[str, object]) -> None:
+    """Print what is known of one thing, a line a fact."""
+    say(title)
+    for name, value in facts.items():
+        if value is not None:
+            say(f"  {name.replace('_', ' ')}: {value}")
+
+
 def _cell(value: object) -> Text:
     if value is None:
         return Text()

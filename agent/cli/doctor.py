@@ -11,7 +11,6 @@ import typer
 from agent.cli.border import ConfigOption, JsonOption, one_sentence, show
 
 if TYPE_CHECKING:
-    from agent.dicom.sender import Destination
     from agent.settings import Settings
 
 COLUMNS = ("check", "result", "detail")
@@ -44,6 +43,7 @@ def _report(name: str, check: Callable[[], str]) -> dict[str, object]:
 
 def _checks(values: "Settings") -> Iterator[tuple[str, Callable[[], str]]]:
     from agent import bootstrap
+    from agent.dicom import transport
 
     yield "disk", lambda: _disk(values)
     yield "database", lambda: _database(values)
@@ -53,7 +53,10 @@ def _checks(values: "Settings") -> Iterator[tuple[str, Callable[[], str]]]:
     if not peers:
         yield "destinations", lambda: "none configured: results stay in the store"
     for peer in peers:
-        yield f"destination {peer.name}", partial(_echo, values, peer)
+        yield (
+            f"destination {peer.name}",
+            partial(transport.check, peer, calling_ae=values.node.ae_title),
+        )
 
 
 def _disk(values: "Settings") -> str:
@@ -103,10 +106,3 @@ def _port(values: "Settings") -> str:
         except PeerError:
             raise OSError(f"{host}:{port} cannot be used: {error.strerror}.") from error
         return f"{host}:{port} is served by a running node"
-
-
-def _echo(values: "Settings", peer: "Destination") -> str:
-    from agent.dicom import sender
-
-    sender.echo(peer, calling_ae=values.node.ae_title)
-    return f"{peer.ae_title} at {peer.host}:{peer.port} answers C-ECHO"

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.border import ConfigOption, JsonOption, one_sentence, print_json, say, show
+from agent.cli.border import (
+    ConfigOption,
+    JsonOption,
+    one_sentence,
+    print_facts,
+    print_json,
+    say,
+    show,
+)
 
 if TYPE_CHECKING:
     from agent.bootstrap import Storage
@@ -77,11 +85,11 @@ def show_study(
     if as_json:
         print_json(whole)
         return
-    _print_facts(f"Study {found.key}", asdict(found))
+    print_facts(f"Study {found.key}", asdict(found))
     if analysis:
         hidden = {"slice_scores", "slice_p_values"}
         facts = {name: value for name, value in asdict(analysis).items() if name not in hidden}
-        _print_facts("Analysis", facts)
+        print_facts("Analysis", facts)
     for title, columns in _PARTS.items():
         show(parts[title], columns=columns, title=title.capitalize(), as_json=False)
 
@@ -241,10 +249,3 @@ def _shortened(row: dict[str, object]) -> dict[str, object]:
         "state": f"{row['state']}{urgent}",
         "received": f"{received:%m-%d %H:%M}",
     }
-
-
-def _print_facts(title: str, facts: dict[str, object]) -> None:
-    say(title)
-    for name, value in facts.items():
-        if value is not None:
-            say(f"  {name.replace('_', ' ')}: {value}")

@@ -1,10 +1,10 @@
-"""C-STORE and C-ECHO out.
+"""C-STORE and C-ECHO out, and what a peer would accept.
 
 What is proposed to the peer are exactly the (SOP class, transfer syntax) pairs of the files, and
 each file goes out as it lies on disk.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -52,12 +52,25 @@ class SendItem:
 
 @dataclass(frozen=True, kw_only=True)
 class SendOutcome:
-    """What became of one file. `status` is the DIMSE status; None when no answer came."""
+    """What became of one file; `status` is None when no answer came.
+
+    It is the DIMSE status, or for STOW-RS the FailureReason or WarningReason, and the HTTP status
+    where the answer gave no reason.
+    """
 
     sop_uid: SopUid
     stored: bool
     status: int | None
     message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassAnswer:
+    """Whether the peer takes objects of a SOP class in Explicit VR Little Endian."""
+
+    sop_class_uid: str
+    accepted: bool
+    detail: str
 
 
 def echo(destination: Destination, *, calling_ae: str) -> None:
@@ -69,6 +82,32 @@ def echo(destination: Destination, *, calling_ae: str) -> None:
         answer = association.send_c_echo()
     if answer.get("Status") != 0:
         raise PeerError(f"{destination.name} answered C-ECHO with {_status_text(answer)}.")
+
+
+def accepted_classes(
+    destination: Destination, syntaxes: Mapping[str, str], *, calling_ae: str
+) -> list[ClassAnswer]:
+    """Ask in one association which SOP classes the peer takes; nothing is sent.
+
+    `syntaxes` holds the transfer syntax to ask for by SOP class, at most 128. One answer a class,
+    in their order. `PeerError` as of `send`.
+    """
+    contexts = [build_context(uid, syntax) for uid, syntax in syntaxes.items()]
+    with _association(destination, calling_ae, contexts) as association:
+        answered = {
+            str(context.abstract_syntax): context
+            for context in (*association.accepted_contexts, *association.rejected_contexts)
+        }
+    return [_class_answer(uid, answered.get(uid)) for uid in syntaxes]
+
+
+def _class_answer(sop_class_uid: str, context: PresentationContext | None) -> ClassAnswer:
+    """PS3.8 9.3.3.2: result 0 is acceptance, each other one names its reason."""
+    return ClassAnswer(
+        sop_class_uid=sop_class_uid,
+        accepted=context is not None and context.result == 0,
+        detail=context.status if context else "not answered",
+    )
 
 
 def send(

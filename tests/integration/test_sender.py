@@ -194,6 +194,33 @@ def test_an_echo_that_is_not_accepted_is_a_peer_error() -> None:
         sender.echo(destination, calling_ae="NODE")
 
 
+def test_what_a_peer_accepts_is_known_before_anything_is_sent() -> None:
+    def never(event: evt.Event) -> int:
+        raise AssertionError("nothing is to be sent")
+
+    asked = [str(uid.SegmentationStorage), MR, str(uid.SecondaryCaptureImageStorage)]
+    implicit = (str(uid.SecondaryCaptureImageStorage), [str(uid.ImplicitVRLittleEndian)])
+    with peer(never, contexts=[(MR, [EXPLICIT]), implicit]) as destination:
+        explicit = dict.fromkeys(asked, EXPLICIT)
+        answers = sender.accepted_classes(destination, explicit, calling_ae="NODE")
+    assert [(one.sop_class_uid, one.accepted) for one in answers] == [
+        (asked[0], False),
+        (MR, True),
+        (asked[2], False),
+    ]
+    assert [one.detail for one in answers] == [
+        "Abstract Syntax Not Supported",
+        "Accepted",
+        "Transfer Syntax(es) Not Supported",
+    ]
+
+
+def test_a_peer_that_accepts_no_class_is_not_an_absent_peer() -> None:
+    with peer(lambda _: 0x0000, contexts=[("1.2.840.10008.1.1", [EXPLICIT])]) as destination:
+        (answer,) = sender.accepted_classes(destination, {MR: EXPLICIT}, calling_ae="NODE")
+    assert not answer.accepted
+
+
 def test_nothing_to_send_needs_no_peer() -> None:
     nobody = Destination(name="pacs", ae_title="PEER", host=HOST, port=closed_port())
     assert sender.send([], nobody, calling_ae="NODE") == []

@@ -1,5 +1,6 @@
 """Modality, a real Orthanc that routes by rule, the node, and the results back in Orthanc."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 
+import demo_study
+from agent.demo.pacs import SimulatedPacs
 from orthanc import free_port, running_orthanc
 from running import RunningNode, running, wait_until
 from storage.records import StudyState
@@ -61,6 +64,27 @@ def test_brainix_is_routed_analysed_and_returned(tmp_path: Path, shared_data: Pa
     assert "FLAIR" in chosen[0].upper()
     for dataset in (returned[0], returned[1], returned[-1]):
         assert dciodvfy_errors(dataset, tmp_path) == []
+
+
+def test_results_are_delivered_by_stow(tmp_path: Path) -> None:
+    """Each object to the byte, and no secret in the log."""
+    password = "s3cret-pässword"
+    with (
+        SimulatedPacs(tmp_path / "modality", ae_title="MODALITY") as modality,
+        running_orthanc(tmp_path / "orthanc", login=("node", password)) as pacs,
+    ):
+        node = RunningNode(folder=tmp_path / "node", destinations=(pacs.web_destination,))
+        with running(node):
+            outcomes = modality.send(demo_study.IMAGES, node.address)
+            assert all(outcome.stored for outcome in outcomes)
+            view = node.wait_for_end()
+        arrived = [file for kind in pacs.modalities() for file in pacs.files(kind)]
+    assert view.states == [StudyState.DELIVERED]
+    assert {one.status for one in view.deliveries} == {200}
+    kept = {one.sha256 for one in view.objects}
+    assert {hashlib.sha256(file).hexdigest() for file in arrived} == kept
+    assert len(arrived) == len(view.objects) > 2
+    assert password not in node.log.read_text(encoding="utf-8")
 
 
 def test_the_lesion_of_brainix_lies_where_it_is_bright(tmp_path: Path, shared_data: Path) -> None:

@@ -23,6 +23,18 @@ def test_the_example_is_valid_and_shows_the_defaults() -> None:
     assert example.destinations[0].name == "pacs"
 
 
+def test_the_example_of_a_web_destination_is_valid(tmp_path: Path) -> None:
+    _, _, behind = EXAMPLE.read_text(encoding="utf-8").partition("# [[destinations]]")
+    block, _, _ = behind.partition("\n\n")
+    lines = [line.removeprefix("# ") for line in block.splitlines()]
+    (one,) = settings.load(written(tmp_path, "\n".join(["[[destinations]]", *lines]))).destinations
+    default = settings.DestinationSettings(name="web", transport="stow", url=one.url)
+    assert (one.connect_seconds, one.answer_seconds) == (
+        default.connect_seconds,
+        default.answer_seconds,
+    )
+
+
 def test_without_a_file_the_defaults_listen_on_loopback_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,6 +74,52 @@ def test_a_sender_may_have_a_quiet_time_of_its_own(tmp_path: Path) -> None:
 def test_a_mistake_is_named_with_its_key(tmp_path: Path, text: str, named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         settings.load(written(tmp_path, text))
+
+
+STOW = '[[destinations]]\nname = "web"\ntransport = "stow"\nurl = "https://pacs/dicom-web/"\n'
+
+
+def test_a_web_destination_has_all_that_it_may_have(tmp_path: Path) -> None:
+    extra = 'token_file = "t"\nca_file = "c"\ncertificate_file = "d"\nkey_file = "k"\n'
+    (one,) = settings.load(written(tmp_path, STOW + extra)).destinations
+    assert (one.url, one.ca_file) == ("https://pacs/dicom-web", Path("c"))
+    assert (one.connect_seconds, one.answer_seconds) == (10.0, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (STOW + "port = 104\n", 'transport = "stow" does not know port'),
+        (STOW + 'ae_title = "X"\nhost = "y"\n', 'transport = "stow" does not know ae_title, host'),
+        (STOW.replace("url", "# url"), 'transport = "stow" needs url'),
+        (STOW.replace('"stow"', '"dimse"'), 'transport = "dimse" does not know url'),
+        ('[[destinations]]\nname = "a"\n', 'transport = "dimse" needs ae_title, port'),
+        (STOW.replace('"stow"', '"ftp"'), "destinations.0.transport"),
+        (STOW.replace("https", "ftp"), "destinations.0.url"),
+        (STOW.replace("pacs/", "me:pw@pacs/"), "holds no login"),
+        (STOW.replace("web/", "web?key=1"), "no query"),
+        (STOW + 'token = "a"\ntoken_file = "b"\n', "only one of token"),
+        (STOW + 'username = "a"\n', "username needs password"),
+        (STOW + 'password = "a"\n', "password needs username"),
+        (STOW + 'key_file = "a"\n', "key_file needs certificate_file"),
+        (STOW.replace("https", "http") + 'ca_file = "a"\n', "begins with https"),
+    ],
+)
+def test_a_destination_has_the_keys_of_its_transport(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        settings.load(written(tmp_path, text))
+    assert sentence in str(caught.value)
+
+
+def test_a_token_stands_in_no_message(tmp_path: Path) -> None:
+    """Nor in the error behind it, which a log might show."""
+    with pytest.raises(ConfigurationError) as caught:
+        settings.load(written(tmp_path, STOW + 'token = "s3cret"\nport = 1\n'))
+    assert "s3cret" not in f"{caught.value}{caught.value.__cause__}"
+    (one,) = settings.load(written(tmp_path, STOW + 'token = "s3cret"\n')).destinations
+    assert "s3cret" not in repr(one)
 
 
 def test_two_destinations_of_one_name_are_refused(tmp_path: Path) -> None:

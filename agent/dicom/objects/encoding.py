@@ -5,13 +5,14 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     UID,
+    ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGLSLossless,
     RLELossless,
 )
 
-from agent.dicom.objects.profiles import Syntax
+from agent.dicom.objects.profiles import MapValues, Profile, Syntax
 from storage.records import Role
 
 # All lossless. Binary segmentations and float maps have no compressed form that peers read.
@@ -23,11 +24,19 @@ _COMPRESSED: Final = {
 _COMPRESSIBLE: Final = frozenset({Role.HEATMAP, Role.PARAMETRIC_MAP, Role.DERIVED_SERIES})
 
 
-def encode(result: Dataset, role: Role, syntax: Syntax) -> None:
+def syntax_of(role: Role, profile: Profile) -> UID:
+    """The transfer syntax in which objects of a role go to a destination of a profile."""
+    if profile.transfer_syntax is Syntax.IMPLICIT:
+        return ImplicitVRLittleEndian
+    floats = role is Role.PARAMETRIC_MAP and profile.parametric_map is MapValues.FLOAT32
+    if role not in _COMPRESSIBLE or floats:
+        return ExplicitVRLittleEndian
+    return _COMPRESSED.get(profile.transfer_syntax, ExplicitVRLittleEndian)
+
+
+def encode(result: Dataset, role: Role, profile: Profile) -> None:
     """Change an object in Explicit VR Little Endian in place; what cannot be compressed stays."""
-    if syntax is Syntax.IMPLICIT:
-        result.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    elif syntax in _COMPRESSED and role in _COMPRESSIBLE and "PixelData" in result:
-        wanted: UID = _COMPRESSED[syntax]
-        result["PixelData"].VR = "OB" if result.BitsAllocated == 8 else "OW"
+    wanted = syntax_of(role, profile)
+    if wanted.is_compressed:
         result.compress(wanted, generate_instance_uid=False)
+    result.file_meta.TransferSyntaxUID = wanted

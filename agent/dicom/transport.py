@@ -1,0 +1,28 @@
+"""The two ways to a destination, chosen by its type here and nowhere else."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from agent.dicom import sender, web
+from agent.dicom.sender import Destination, SendItem, SendOutcome
+from agent.dicom.web import WebDestination
+
+AnyDestination: TypeAlias = Destination | WebDestination
+
+
+def send(
+    files: Sequence[SendItem], destination: AnyDestination, *, calling_ae: str
+) -> list[SendOutcome]:
+    """Store the files by C-STORE or STOW-RS: see `sender.send` and `web.send`."""
+    if isinstance(destination, WebDestination):
+        return web.send(files, destination)
+    return sender.send(files, destination, calling_ae=calling_ae)
+
+
+def check(destination: AnyDestination, *, calling_ae: str) -> str:
+    """Ask whether the peer is there and say how it answered; `PeerError` says what went wrong."""
+    if isinstance(destination, WebDestination):
+        count = web.check(destination)
+        return f"{destination.url} answers QIDO-RS and lets us in ({count} study shown)"
+    sender.echo(destination, calling_ae=calling_ae)
+    return f"{destination.ae_title} at {destination.host}:{destination.port} answers C-ECHO"
