@@ -89,7 +89,7 @@ REASON_NOT_ANALYSED: Final = Code("NOTANALYSED", PRIVATE_SCHEME, "Reason for no 
 # No standard list knows thirds of a brain; above and below are SCT Superior and Inferior.
 MIDDLE_THIRD: Final = Code("MIDDLETHIRD", PRIVATE_SCHEME, "Middle third")
 # What the values of the Parametric Map are (CID 217), and where the values lie.
-SALIENCY: Final = Code("130404", "DCM", "Saliency map")
+SALIENCY: Final = Code("130404", "DCM", "Saliency")
 SEGMENTATION_DERIVATION: Final = Code("113076", "DCM", "Segmentation")
 OF_INTEREST: Final = Code("113000", "DCM", "Of Interest")
 # The IHE IOCM title under which archives hide what has been replaced (CID 7011).

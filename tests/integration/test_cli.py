@@ -109,6 +109,32 @@ def test_a_cancelled_study_can_be_queued_again(config: Path, known_study: str) -
     assert (again["state"], again["attempt"]) == (StudyState.COMPLETE, 2)
 
 
+def test_a_study_is_read_again_only_after_it_has_ended(config: Path, known_study: str) -> None:
+    early = run("studies", "reprocess", known_study, "-c", config)
+    assert early.exit_code == 1
+    assert "wait until it has ended" in early.output
+    run("studies", "cancel", known_study, "-c", config)
+    assert run("studies", "reprocess", known_study, "-c", config).exit_code == 0
+    again = run_json("studies", "show", known_study, "-c", config)["study"]
+    assert (again["revision"], again["state"]) == (2, "COMPLETE")
+
+
+def test_a_folder_that_holds_no_model_reads_nothing(
+    config: Path, known_study: str, tmp_path: Path
+) -> None:
+    run("studies", "cancel", known_study, "-c", config)
+    result = run("studies", "reprocess", known_study, "-c", config, "--model", tmp_path)
+    assert result.exit_code == 1
+    assert "Traceback" not in result.output
+    assert run_json("studies", "show", known_study, "-c", config)["study"]["revision"] == 1
+
+
+def test_a_study_without_a_report_is_one_sentence(config: Path, known_study: str) -> None:
+    result = run("studies", "report", known_study, "-c", config)
+    assert result.exit_code == 1
+    assert "has no report yet" in result.output
+
+
 def test_the_shipped_model_is_listed(config: Path) -> None:
     (model,) = run_json("models", "list", "-c", config)
     assert model["sequence"] == "FLAIR"

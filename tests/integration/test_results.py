@@ -24,6 +24,8 @@ from storage.records import (
     Side,
     SopUid,
     StudyKey,
+    StudyState,
+    StudyUid,
 )
 
 KEY = StudyKey(f"{UID}#1")
@@ -318,6 +320,64 @@ class TestDeliveries:
         save(database, result("a"), to=("pacs",))
         with pytest.raises(NotFound, match="planned"):
             deliver(database, "a", to="elsewhere")
+
+
+class TestProfiles:
+    def test_a_destination_gets_the_objects_of_its_profile(self, database: Database) -> None:
+        save(database, result("a"), result("b", profile="viewer"))
+        with database.begin() as session:
+            results.plan_deliveries(
+                session, KEY, {"pacs": "usual", "archive": "usual", "web": "viewer"}, now=NOW
+            )
+        assert [(name, to) for name, to, _, _ in deliveries(database)] == [
+            ("a", "archive"),
+            ("a", "pacs"),
+            ("b", "web"),
+        ]
+
+
+class TestReplacement:
+    def replaced(
+        self, database: Database, *, key: StudyKey = KEY, new: str = "n", to: tuple[str, ...] = ()
+    ) -> list[str]:
+        with database.read() as session:
+            found = results.replaced_by(
+                session,
+                key,
+                report_uid=SopUid(f"2.25.1{new}"),
+                profile="usual",
+                destinations=to,
+            )
+        return [one.sop_uid.removeprefix("2.25.1") for one in found]
+
+    def test_the_first_result_replaces_nothing(self, database: Database) -> None:
+        assert self.replaced(database) == []
+        save(database, result("n"))
+        assert self.replaced(database) == []
+
+    def test_it_is_what_the_destination_was_sent_with_the_report_first(
+        self, database: Database
+    ) -> None:
+        save(database, result("s", Role.SEGMENTATION), result("a"), to=("pacs",))
+        assert self.replaced(database, to=("pacs",)) == []  # planned, not sent
+        deliver(database, "s")
+        deliver(database, "a")
+        assert self.replaced(database, to=("pacs",)) == ["a", "s"]
+        assert self.replaced(database, to=("archive",)) == []
+
+    def test_without_a_destination_it_is_the_newest_of_the_profile(
+        self, database: Database
+    ) -> None:
+        save(database, result("a"), result("b", profile="viewer"))
+        assert self.replaced(database) == ["a"]
+
+    def test_a_new_revision_replaces_the_one_before(self, database: Database) -> None:
+        save(database, result("a"), to=("pacs",))
+        deliver(database, "a")
+        with database.begin() as session:
+            studies.advance(session, KEY, StudyState.FAILED, now=NOW)
+            again = studies.open_again(session, StudyUid(KEY.partition("#")[0]), now=LATER)
+        assert self.replaced(database, key=again.key, to=("pacs",)) == ["a"]
 
 
 @pytest.mark.parametrize("act", [results.save_objects, results.plan_deliveries])

@@ -14,6 +14,7 @@ from agent.delivery import DeliverySteps
 from agent.dicom import part10, report_page
 from agent.dicom.objects.profiles import Profile, Slices
 from agent.dicom.series import SeriesRules
+from agent.errors import ConfigurationError
 from agent.inference import OnnxModel, Provider
 from agent.steps import AnalysisSteps
 from builders import NAMESPACE
@@ -183,3 +184,129 @@ def test_a_study_that_no_rule_wants_is_answered_with_the_reason(
         (decision,) = studies.series_decisions(session, study.key)
     assert not decision.chosen
     assert decision.reason
+
+
+def read_again(steps: AnalysisSteps, study: Study) -> Study:
+    """The next revision, after this one was delivered to everybody."""
+    with steps.database.begin() as session:
+        for state in (StudyState.DELIVERING, StudyState.DELIVERED):
+            studies.advance(session, study.key, state, now=NOW)
+        return studies.open_again(session, study.study_uid, now=NOW)
+
+
+def predecessor(report: pydicom.Dataset) -> str | None:
+    for referenced in report.get("PredecessorDocumentsSequence", []):
+        return str(
+            referenced.ReferencedSeriesSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
+        )
+    return None
+
+
+def test_reading_again_gives_new_uids_and_names_the_old_report(
+    steps: AnalysisSteps, study: Study
+) -> None:
+    run(steps, study.key)
+    again = read_again(steps, study)
+    run(steps, again.key)
+    old, new = built(steps, study.key), built(steps, again.key)
+    assert predecessor(old[Role.REPORT]) is None
+    assert predecessor(new[Role.REPORT]) == old[Role.REPORT].SOPInstanceUID
+    assert {d.SOPInstanceUID for d in old.values()}.isdisjoint(
+        d.SOPInstanceUID for d in new.values()
+    )
+
+
+def test_a_changed_threshold_gives_new_uids_and_a_predecessor(
+    steps: AnalysisSteps, study: Study, model: OnnxModel
+) -> None:
+    """Half the volume passes where twice the threshold is asked for."""
+    run(steps, study.key)
+    again = read_again(steps, study)
+    stricter = replace(steps, models=lambda _: Stricter(model))
+    run(stricter, again.key)
+    old, new = built(steps, study.key), built(steps, again.key)
+    assert predecessor(new[Role.REPORT]) == old[Role.REPORT].SOPInstanceUID
+    with steps.database.read() as session:
+        before, after = (results.analysis_of(session, one.key) for one in (study, again))
+        volumes = [
+            sum(lesion.volume_ml for lesion in results.lesions_of(session, one.key))
+            for one in (study, again)
+        ]
+    assert before is not None
+    assert after is not None
+    assert before.threshold_version != after.threshold_version
+    assert volumes[1] < volumes[0]
+
+
+class Stricter(OnnxModel):
+    """The same networks with a higher pixel threshold."""
+
+    def __init__(self, model: OnnxModel) -> None:
+        self.__dict__.update(model.__dict__)
+        thresholds = replace(
+            model.description.thresholds,
+            pixel=2 * model.description.thresholds.pixel,
+            version="stricter",
+        )
+        self.description = replace(model.description, thresholds=thresholds)
+
+
+def test_a_study_can_be_read_by_a_named_model(
+    steps: AnalysisSteps, study: Study, model: OnnxModel
+) -> None:
+    asked: list[str | None] = []
+
+    def models(folder: str | None) -> OnnxModel:
+        asked.append(folder)
+        return model
+
+    listening = replace(steps, models=models)
+    run(listening, study.key)
+    with steps.database.begin() as session:
+        for state in (StudyState.DELIVERING, StudyState.DELIVERED):
+            studies.advance(session, study.key, state, now=NOW)
+        again = studies.open_again(session, study.study_uid, now=NOW, model_folder="/models/mine")
+    run(listening, again.key)
+    assert asked == [None, "/models/mine"]
+
+
+def test_each_profile_is_built_once_and_a_new_one_is_added_on_retry(
+    steps: AnalysisSteps, study: Study
+) -> None:
+    plain = Profile(heatmap=Slices.OFF)
+    viewer = Profile(heatmap=Slices.OFF, segmentation=False, series_number_base=5000)
+    two = replace(steps, profiles={"pacs": plain, "archive": plain})
+    run(two, study.key)
+    with steps.database.begin() as session:
+        first = results.objects_of(session, study.key)
+        studies.retry(session, study.key, now=NOW)
+    assert [one.role for one in first] == [Role.REPORT, Role.SEGMENTATION]
+    three = replace(two, profiles={"pacs": plain, "archive": plain, "web": viewer})
+    run(three, study.key)
+    with steps.database.read() as session:
+        both = results.objects_of(session, study.key)
+    assert both[:2] == first
+    assert [(one.role, one.profile) for one in both[2:]] == [(Role.REPORT, viewer.digest)]
+
+
+def test_a_model_that_cannot_be_loaded_still_ends_in_a_report(
+    steps: AnalysisSteps, study: Study, model: OnnxModel
+) -> None:
+    def models(folder: str | None) -> OnnxModel:
+        if folder is not None:
+            raise ConfigurationError(f"There is no model in {folder}.")
+        return model
+
+    run(steps, study.key)
+    with steps.database.begin() as session:
+        for state in (StudyState.DELIVERING, StudyState.DELIVERED):
+            studies.advance(session, study.key, state, now=NOW)
+        again = studies.open_again(session, study.study_uid, now=NOW, model_folder="/gone")
+    broken = replace(steps, models=models)
+    broken.assemble(again.key)
+    with pytest.raises(ConfigurationError):
+        broken.analyse(again.key)
+    broken.give_up(again.key, "There is no model in /gone.")
+    text = report_page.as_text(built(broken, again.key)[Role.REPORT])
+    assert "NOT ANALYSED" in text
+    assert "There is no model in /gone." in text

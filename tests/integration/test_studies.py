@@ -21,6 +21,7 @@ from storage.records import (
     Study,
     StudyKey,
     StudyState,
+    StudyUid,
 )
 
 FIRST, SECOND = StudyKey(f"{UID}#1"), StudyKey(f"{UID}#2")
@@ -227,6 +228,76 @@ class TestRevisions:
         before = inputs(database, SECOND), get(database, SECOND)
         record(database, *batch)
         assert (inputs(database, SECOND), get(database, SECOND)) == before
+
+
+class TestReadingAgain:
+    def test_a_new_revision_holds_the_same_images_and_is_complete(self, database: Database) -> None:
+        bring_to(database, StudyState.DELIVERED)
+        with database.begin() as session:
+            again = studies.open_again(session, UID, now=LATER, model_folder="/models/mine")
+        assert (again.key, again.state) == (SECOND, StudyState.COMPLETE)
+        assert again.model_folder == "/models/mine"
+        assert again.completion_evidence is not None
+        assert "revision 1" in again.completion_evidence
+        with database.read() as session:
+            assert studies.get(session, SECOND) == again
+            first, second = (studies.instances_of(session, key) for key in (FIRST, SECOND))
+        assert first == second
+
+    @pytest.mark.parametrize(
+        "state", [StudyState.RECEIVING, StudyState.COMPLETE, StudyState.DELIVERING]
+    )
+    def test_a_study_that_is_not_at_its_end_is_left_alone(
+        self, database: Database, state: StudyState
+    ) -> None:
+        bring_to(database, state)
+        with pytest.raises(Conflict, match="wait until it has ended"), database.begin() as session:
+            studies.open_again(session, UID, now=LATER)
+
+    def test_late_images_are_read_by_the_configured_model(self, database: Database) -> None:
+        bring_to(database, StudyState.DELIVERED)
+        with database.begin() as session:
+            again = studies.open_again(session, UID, now=LATER, model_folder="/models/mine")
+            studies.cancel(session, again.key, now=LATER, why="test")
+        record(database, image(3))
+        with database.read() as session:
+            assert studies.latest(session, UID).model_folder is None
+
+    def test_an_unknown_study_is_not_opened(self, database: Database) -> None:
+        with pytest.raises(NotFound), database.begin() as session:
+            studies.open_again(session, StudyUid("9.9"), now=LATER)
+
+
+class TestComputedImages:
+    def test_late_ones_open_no_revision(self, database: Database) -> None:
+        """Else two programs that answer each other's results would never end."""
+        bring_to(database, StudyState.DELIVERED)
+        late = image(9, computed=True)
+        assert record(database, late) == frozenset()
+        with database.read() as session:
+            assert studies.latest(session, UID).revision == 1
+            assert studies.recorded_paths(session, [late.path]) == {late.path}
+
+    def test_with_an_acquired_image_they_belong_to_the_next_revision(
+        self, database: Database
+    ) -> None:
+        bring_to(database, StudyState.DELIVERED)
+        assert record(database, image(8), image(9, computed=True)) == {SECOND}
+        with database.read() as session:
+            assert len(studies.instances_of(session, SECOND)) == 4
+
+    def test_while_the_study_receives_they_count_like_others(self, database: Database) -> None:
+        record(database, image(1), image(9, computed=True))
+        with database.read() as session:
+            assert studies.latest(session, UID).instance_count == 2
+
+    def test_a_changed_one_that_comes_late_leaves_what_was_read(self, database: Database) -> None:
+        record(database, image(1), image(9, computed=True))
+        complete(database)
+        assert record(database, image(9, content="new", computed=True)) == frozenset()
+        with database.read() as session:
+            kept = {one.path for one in studies.instances_of(session, FIRST)}
+        assert kept == {image(1).path, image(9).path}
 
 
 class TestSeveralListeners:

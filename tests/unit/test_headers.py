@@ -122,6 +122,24 @@ def test_wherever_an_image_is_cut_off_it_is_refused(image: Dataset, syntax: str)
             headers.read(content[:end], syntax)
 
 
+@pytest.mark.parametrize(
+    ("image_type", "maker", "burned_in", "computed"),
+    [
+        (["ORIGINAL", "PRIMARY"], "Lesion Soft", "NO", False),
+        (["DERIVED", "PRIMARY"], "Lesion Soft", "NO", True),
+        (["DERIVED", "SECONDARY", "MPR"], "SIEMENS", "NO", False),
+        (["DERIVED", "SECONDARY"], "GE MEDICAL SYSTEMS", "YES", True),
+        (["DERIVED", "SECONDARY"], "", "", False),
+    ],
+)
+def test_what_other_software_computed_is_told_from_what_a_scanner_made(
+    image: Dataset, image_type: list[str], maker: str, burned_in: str, computed: bool
+) -> None:
+    image.ImageType, image.Manufacturer = image_type, maker
+    image.BurnedInAnnotation = burned_in
+    assert headers.read(encoded(image), EXPLICIT).computed is computed
+
+
 def test_an_image_without_pixels_is_refused(image: Dataset) -> None:
     del image.PixelData
     with pytest.raises(HeaderError, match="no pixel data"):
