@@ -5,7 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from agent.imaging import acceptance, findings, pattern, preprocess, scoring, shape, traits
+from agent.imaging import (
+    acceptance,
+    findings,
+    pattern,
+    preprocess,
+    reformat,
+    scoring,
+    shape,
+    traits,
+)
 from agent.imaging.findings import Thresholds
 from agent.imaging.preprocess import ModelInput
 from agent.imaging.results import Findings, NotAnalysed
@@ -24,9 +33,23 @@ def analyse(
 ) -> Findings | NotAnalysed:
     """What the model finds in a volume, on the volume's own grid.
 
-    The same input gives the same bytes on a CPU. `progress` is called with shares from 0 to 1.
+    Thin sagittal and coronal volumes are read as axial ones. The same input gives the same bytes on
+    a CPU. `progress` is called with shares from 0 to 1.
     """
-    report = progress or ignore
+    turned = reformat.axial(volume)
+    result = _analyse(turned, model, thresholds, progress or ignore)
+    if turned is volume or isinstance(result, NotAnalysed):
+        return result
+    return reformat.on_source(result, volume)
+
+
+def _analyse(
+    volume: Volume,
+    model: AnomalyModel,
+    thresholds: Thresholds,
+    report: Callable[[float], None],
+) -> Findings | NotAnalysed:
+    """What the model finds in axial slices."""
     described = model.description
     prepared = prepare(volume, model)
     report(0.2)

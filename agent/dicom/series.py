@@ -17,13 +17,14 @@ from storage.records import SeriesDecision, SeriesUid
 
 __all__ = ["Choice", "Plane", "SeriesRules", "choose", "read_headers"]
 
-Rank = tuple[bool, bool, bool, bool, bool, int, int, str]
+Rank = tuple[bool, bool, bool, bool, bool, bool, int, int, str]
 
 # Why a series that could be read stands behind another: one phrase for each place in the rank.
 _BEHIND = (
     "its slices are no regular stack",
     "it was made after contrast medium",
     "it was computed from other images",
+    "its slices are not axial",
     "only its timing and not its name says so",
     "its headers do not confirm it by their timing",
     "it covers less of the head",
@@ -115,6 +116,7 @@ def _rank(traits: Traits, rules: SeriesRules) -> Rank:
         not traits.regular,
         traits.after_contrast,
         traits.derived or traits.reformatted,
+        traits.planes != {rules.plane},
         not series_rules.is_named(traits, rules),
         not series_rules.is_timed(traits, rules),
         -int(min(traits.coverage_mm, _ENOUGH_COVERAGE_MM) // _COVERAGE_STEP_MM),
@@ -140,8 +142,10 @@ def _why(traits: Traits, rules: SeriesRules) -> str:
         grounds.append(f"its timing (TI {inversion} ms, TE {echo} ms, TR {repetition} ms)")
     kind = "reformatted " if traits.reformatted else "derived " if traits.derived else ""
     contrast = ", made after contrast medium" if traits.after_contrast else ""
+    plane = " and ".join(sorted(traits.planes))
+    article = "an" if plane.startswith("a") else "a"
     return (
-        f"an {rules.plane} {kind}T2-FLAIR by {' and '.join(grounds)}, {traits.place_count} slices "
+        f"{article} {plane} {kind}T2-FLAIR by {' and '.join(grounds)}, {traits.place_count} slices "
         f"over {traits.coverage_mm:.0f} mm{contrast}"
     )
 

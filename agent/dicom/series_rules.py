@@ -11,6 +11,7 @@ from pydicom.uid import (
 
 from agent.dicom.traits import Plane, Traits, words
 from agent.errors import ConfigurationError
+from agent.imaging.reformat import THICKEST_MM
 
 INCLUDE = (r"flair", r"dark ?fl", r"\bda ?fl\b", r"fluid ?att", r"\btirm\b")
 """FLAIR in the words of the makers; Siemens says `t2_tirm_tra_dark-fluid`."""
@@ -52,7 +53,8 @@ _KINDS = (
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesRules:
-    """Which series is read. The default takes axial T2-FLAIR of the head.
+    """Which series is read. The default takes T2-FLAIR of the head, axial or thin enough to be read
+    as such.
 
     Patterns are regular expressions without regard to case, searched in the description as it
     stands and with a single space for all punctuation. With `timing_suffices`, a series that no
@@ -175,15 +177,20 @@ def _not_flair(traits: Traits, rules: SeriesRules) -> str | None:
     return f"it is not a T2-FLAIR by name, and {wrong or 'its timing does not show one'}"
 
 
+def is_thin(traits: Traits) -> bool:
+    """Whether the slices lie close enough to be read in any plane."""
+    return traits.place_count > 0 and traits.coverage_mm / traits.place_count <= THICKEST_MM
+
+
 def _wrong_slices(traits: Traits, rules: SeriesRules) -> str | None:
     if traits.image_count < rules.minimum_slices:
         images = "1 image" if traits.image_count == 1 else f"{traits.image_count} images"
         return f"it has only {images}, at least {rules.minimum_slices} are needed"
     if not traits.planes:
         return "it does not say how its slices lie"
-    if traits.planes != {rules.plane}:
+    if len(traits.planes) > 1 or (traits.planes != {rules.plane} and not is_thin(traits)):
         planes = " and ".join(sorted(traits.planes))
-        return f"its slices are {planes}, {rules.plane} ones are needed"
+        return f"its slices are {planes}, {rules.plane} or thin 3D ones are needed"
     if traits.place_count < rules.minimum_slices:
         return (
             f"its images lie at only {traits.place_count} different places, at least "

@@ -103,7 +103,8 @@ def canonical_orientation(
     if not np.isfinite(directions).all() or abs(directions[2, 0]) < MAX_TILT:
         return NotAnalysed(
             reason=Reason.BAD_GEOMETRY,
-            sentence="The slices are not axial, and the model reads axial slices only.",
+            sentence="The slices are not axial and too far apart to be read as such: a sagittal or "
+            "coronal series needs voxels of at most 2 mm in every direction.",
         )
     row_axis = 1 if abs(directions[1, 1]) >= abs(directions[1, 2]) else 2
     axes = (0, row_axis, 3 - row_axis)

@@ -192,7 +192,7 @@ def test_only_axial_slices_are_read_however_the_patient_lay(plane: str) -> None:
 
     assert decision.chosen is plane.startswith("axial")
     if not decision.chosen:
-        assert decision.reason == f"its slices are {plane}, axial ones are needed"
+        assert decision.reason == f"its slices are {plane}, axial or thin 3D ones are needed"
 
 
 def test_three_crossing_planes_are_no_stack() -> None:
