@@ -15,6 +15,7 @@ from agent.imaging import edges, pattern
 from agent.imaging.render import Painter
 from agent.imaging.results import Findings, NotAnalysed, Pattern
 from agent.imaging.volume import Volume
+from agent.imaging.window import Window
 from agent.inference import AnomalyModel
 from storage.records import Outcome
 
@@ -25,10 +26,14 @@ Number = TypeVar("Number", bound=np.generic)
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One volume and what the model said about it; no volume where none could be read."""
+    """One volume and what the model said about it; no volume where none could be read.
+
+    `windows` are the grey windows that its source states.
+    """
 
     volume: Volume | None
     result: Findings | NotAnalysed
+    windows: tuple[Window, ...] = ()
 
 
 def write(
@@ -166,16 +171,18 @@ def _write_overlays(folder: Path, answers: Sequence[Answer], *, is_placed: bool)
         if answer.volume is None:
             continue
         if isinstance(answer.result, Findings):
-            painter = _painter(answer.volume, answer.result, is_placed)
+            painter = Painter(
+                answer.volume,
+                answer.result,
+                windows=answer.windows,
+                edges=_edges(answer.volume) if is_placed else None,
+                is_measured=is_placed,
+            )
             for index in range(len(answer.volume.voxels)):
                 painter.picture(index).save(folder / f"{number + index:04d}.png")
         number += len(answer.volume.voxels)
 
 
-def _painter(volume: Volume, result: Findings, is_placed: bool) -> Painter:
-    along_column, along_row = (
-        volume.affine[:3, axis] / spacing
-        for axis, spacing in zip((1, 2), volume.spacing_mm[1:], strict=True)
-    )
-    around = edges.around(along_row, along_column) if is_placed else None
-    return Painter(volume, result, edges=around, is_measured=is_placed)
+def _edges(volume: Volume) -> edges.Edges:
+    _, down, along = volume.spacing_mm
+    return edges.around(volume.affine[:3, 2] / along, volume.affine[:3, 1] / down)

@@ -27,7 +27,7 @@ def score(findings: Findings, index: int) -> str:
 def p_value(findings: Findings, index: int) -> str:
     """How rare such a slice score is among tumour-free slices."""
     p = float(findings.slice_p_values[index])
-    return f"p < {_SMALLEST_P:g}" if p < _SMALLEST_P else f"p = {p:.2g}"
+    return f"p < {_SMALLEST_P:g}" if p < _SMALLEST_P else f"p = {p:#.2g}"
 
 
 def verdict(findings: Findings) -> str:

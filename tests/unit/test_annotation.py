@@ -162,7 +162,7 @@ def test_scores_and_p_values_can_be_read(findings: Findings) -> None:
         slice_p_values=np.array([0.0045, 1e-7, 1.0]),
     )
     assert [captions.score(odd, n).split("score ")[1] for n in range(3)] == ["8.0", "12.3", "0.0"]
-    assert [captions.p_value(odd, n) for n in range(3)] == ["p = 0.0045", "p < 0.0001", "p = 1"]
+    assert [captions.p_value(odd, n) for n in range(3)] == ["p = 0.0045", "p < 0.0001", "p = 1.0"]
 
 
 def test_the_same_line_from_cached_pieces_is_the_same_line() -> None:
