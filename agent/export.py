@@ -9,24 +9,31 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from agent import readers
-from agent.imaging import pattern, render
+from agent.imaging import edges, pattern
+from agent.imaging.render import Painter
 from agent.imaging.results import Findings, NotAnalysed, Pattern
 from agent.imaging.volume import Volume
+from agent.imaging.window import Window
 from agent.inference import AnomalyModel
 from storage.records import Outcome
+
+DICOM_COLUMN = "sop_instance_uid"
 
 Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """One volume and what the model said about it; no volume where none could be read."""
+    """One volume and what the model said about it; no volume where none could be read.
+
+    `windows` are the grey windows that its source states.
+    """
 
     volume: Volume | None
     result: Findings | NotAnalysed
+    windows: tuple[Window, ...] = ()
 
 
 def write(
@@ -50,7 +57,8 @@ def write(
     (out / "study.json").write_text(f"{json.dumps(summary, indent=2)}\n", encoding="utf-8")
     if any(isinstance(answer.result, Findings) for answer in answers):
         _write_maps(out, answers, like)  # never empty maps: they would read as "nothing found"
-        _write_overlays(out / "overlay", answers)
+        is_placed = like is not None or source_column == DICOM_COLUMN
+        _write_overlays(out / "overlay", answers, is_placed=is_placed)
 
 
 def summarise(answers: Sequence[Answer], model: AnomalyModel, *, note: str) -> dict[str, object]:
@@ -153,7 +161,8 @@ def _padded(array: NDArray[Number], rows: int, columns: int) -> NDArray[Number]:
     return np.pad(array, beside)
 
 
-def _write_overlays(folder: Path, answers: Sequence[Answer]) -> None:
+def _write_overlays(folder: Path, answers: Sequence[Answer], *, is_placed: bool) -> None:
+    """`is_placed`: whether the volumes lie in a patient, and not just as 2D images usually do."""
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.png"):  # of an earlier run
         old.unlink()
@@ -162,23 +171,18 @@ def _write_overlays(folder: Path, answers: Sequence[Answer]) -> None:
         if answer.volume is None:
             continue
         if isinstance(answer.result, Findings):
-            scale = render.scale_of(answer.volume.voxels, answer.result)
+            painter = Painter(
+                answer.volume,
+                answer.result,
+                windows=answer.windows,
+                edges=_edges(answer.volume) if is_placed else None,
+                is_measured=is_placed,
+            )
             for index in range(len(answer.volume.voxels)):
-                image = Image.fromarray(_overlay(answer.volume, answer.result, index, scale))
-                image.save(folder / f"{number + index:04d}.png")
+                painter.picture(index).save(folder / f"{number + index:04d}.png")
         number += len(answer.volume.voxels)
 
 
-def _overlay(
-    volume: Volume, result: Findings, index: int, scale: render.Scale
-) -> NDArray[np.uint8]:
-    image = volume.voxels[index]
-    return render.overlay(
-        image,
-        result.anomaly_map[index],
-        result.labels[index],
-        scale=scale,
-        title=render.title(result, index),
-        reading=render.reading(result, index),
-        factor=render.enlargement(*image.shape),
-    )
+def _edges(volume: Volume) -> edges.Edges:
+    _, down, along = volume.spacing_mm
+    return edges.around(volume.affine[:3, 2] / along, volume.affine[:3, 1] / down)

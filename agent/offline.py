@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 
 from agent import composition, examination, export, pictures, pipeline, readers
 from agent.composition import Appearance
+from agent.dicom import windows
 from agent.dicom.series import SeriesRules
 from agent.errors import UnreadableInput
 from agent.examination import Reading
@@ -92,8 +93,9 @@ def _dicom(
         reading, examined, analysis, appearance, completion_evidence=evidence
     )
     volume = examined.loaded.volume if examined.loaded else None
-    answer = Answer(volume=volume, result=examined.result)
-    export.write(out, [answer], model, source_column="sop_instance_uid")
+    stated = windows.stated(examined.loaded.source) if examined.loaded else ()
+    answer = Answer(volume=volume, result=examined.result, windows=stated)
+    export.write(out, [answer], model, source_column=export.DICOM_COLUMN)
     _write_objects(out / "dicom", [(role.value, dataset) for role, dataset in objects])
     return [examined.result]
 

@@ -71,6 +71,12 @@ def _grey(
     return grey
 
 
+def turning_sum(frame: Frame) -> float:
+    """What a value and its opposite add up to where MONOCHROME1 is undone, after the rescale."""
+    slope, intercept = _rescale(frame)
+    return _extremes_sum(frame) * slope + 2.0 * intercept
+
+
 def _rescale(frame: Frame) -> tuple[float, float]:
     """Slope and intercept of this frame; 1 and 0 where there are none."""
     slope = _factor(frame, "RescaleSlope", 1.0)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
 from typer.testing import CliRunner, Result
 
 import demo_study
@@ -200,6 +201,9 @@ def test_a_dicom_folder_gives_tables_maps_overlays_and_objects(
     assert len(list((out / "overlay").glob("*.png"))) == len(rows)
     kinds = {file.stem.split("-")[1] for file in (out / "dicom").glob("*.dcm")}
     assert kinds == {"report", "segmentation", "heatmap"}
+    sent = [dcmread(file) for file in sorted((out / "dicom").glob("*-heatmap.dcm"))]
+    for picture, file in zip(sent, sorted((out / "overlay").glob("*.png")), strict=True):
+        np.testing.assert_array_equal(picture.pixel_array, np.asarray(Image.open(file)))
 
 
 def test_a_nifti_volume_gives_maps_on_its_own_grid(

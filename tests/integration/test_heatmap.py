@@ -7,13 +7,17 @@ import pytest
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.uid import JPEGLSLossless
 
 import builders
 import results
 from agent.dicom import volumes
-from agent.dicom.objects import heatmap
+from agent.dicom.objects import equipment, heatmap
 from agent.dicom.objects.profiles import Slices
-from agent.imaging import render
+from agent.imaging.edges import Edges
+from agent.imaging.render import Painter
+from agent.imaging.window import Window
+from storage.records import Role
 from validators import dciodvfy_errors
 
 
@@ -54,19 +58,59 @@ def test_pictures_of_an_enhanced_series_name_their_frame() -> None:
     assert len({picture.SOPInstanceUID for picture in pictures}) == 5
 
 
-def test_the_pixels_are_the_drawn_overlay() -> None:
+def test_the_pixels_are_the_drawn_picture() -> None:
     case = results.analysed(builders.flair_series())
     index = case.context.lesions[0].slice_index
-    drawn = render.overlay(
-        case.volume.voxels[index],
-        case.findings.anomaly_map[index],
-        case.findings.labels[index],
-        scale=render.scale_of(case.volume.voxels, case.findings),
-        title=render.title(case.findings, index),
-        reading=render.reading(case.findings, index),
-        factor=8,
-    )
-    np.testing.assert_array_equal(built(case)[index].pixel_array, drawn)
+    letters = Edges(left="R", right="L", top="A", bottom="P")
+    window = Window(black=0.0, white=639.0)
+    painter = Painter(case.volume, case.findings, windows=[window], edges=letters)
+    assert painter.scale.window == window
+    np.testing.assert_array_equal(built(case)[index].pixel_array, painter.draw(index))
+
+
+def test_a_useless_window_of_the_source_is_not_used() -> None:
+    series, plain = builders.flair_series(slices=4), builders.flair_series(slices=4)
+    for dataset, bare in zip(series, plain, strict=True):
+        dataset.WindowCenter, dataset.WindowWidth = "32768", "65535"
+        del bare.WindowCenter, bare.WindowWidth
+    for picture, fitted in zip(*map(pixels, (series, plain)), strict=True):
+        np.testing.assert_array_equal(picture, fitted)
+
+
+def pixels(series: list[Dataset]) -> list[NDArray[np.uint8]]:
+    return [picture.pixel_array for picture in built(results.analysed(series))]
+
+
+@pytest.mark.parametrize("enhanced", [False, True])
+def test_every_picture_has_the_bytes_of_one_stamped_by_itself(enhanced: bool) -> None:
+    series = [builders.enhanced_flair(slices=4)] if enhanced else builders.flair_series(slices=4)
+    case = results.analysed(series)
+    for picture in built(case):
+        alone = Dataset()
+        alone.update(picture)
+        equipment.stamp(alone, case.context, Role.HEATMAP)
+        assert results.encoded(alone) == results.encoded(picture)
+
+
+def test_changing_one_picture_leaves_the_others_alone() -> None:
+    first, second, *_ = built(results.analysed(builders.flair_series(slices=4)))
+    before = results.encoded(second)
+    first.SeriesDescription, first.PixelSpacing = "changed", ["1", "1"]
+    first.PhotometricInterpretation = "YBR_FULL"
+    first.file_meta.TransferSyntaxUID = JPEGLSLossless
+    assert results.encoded(second) == before
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "spacing"), [(64, 64, None), (64, 32, (20.0, 3.0, 6.0)), (320, 260, None)]
+)
+def test_the_grid_is_a_whole_multiple_of_the_source_and_covers_it(
+    rows: int, columns: int, spacing: tuple[float, float, float] | None
+) -> None:
+    series = builders.flair_series(slices=3, rows=rows, columns=columns, spacing_mm=spacing)
+    for picture, source in zip(built(results.analysed(series)), series, strict=True):
+        assert picture.Rows % rows == picture.Columns % columns == 0
+        np.testing.assert_allclose(corners_mm(picture), corners_mm(source), atol=1e-3)
 
 
 def test_pictures_say_that_they_are_marked_and_derived() -> None:

@@ -13,6 +13,7 @@ from pydicom.valuerep import DSfloat
 from agent.dicom.frames import Frame
 from agent.dicom.objects import equipment, planes, references
 from agent.dicom.objects.context import ResultContext
+from agent.dicom.source import SourceImages
 from agent.imaging.results import Findings
 from storage.records import Role
 
@@ -36,36 +37,33 @@ def build(context: ResultContext, findings: Findings) -> list[Dataset]:
         raise ValueError("The analysed series names no frame of reference to place images in.")
     stored = np.rint(np.clip(findings.anomaly_map * _SCALE, 0, _LARGEST)).astype("<u2")
     window = max(float(stored.max()), findings.pixel_threshold * _SCALE, 1.0)
-    places = planes.planes_of(source)
+    stamped = _stamped(context, source, window)
     images = []
-    for index, (named, number) in enumerate(source.slices()):
-        reference = references.source_image(named, number)
-        image = _headers(context, reference)
+    for index, (place, (named, number)) in enumerate(
+        zip(planes.planes_of(source), source.slices(), strict=True)
+    ):
+        image = equipment.copy_of(stamped)
         image.InstanceNumber = index + 1
-        image.WindowCenter = DSfloat(window / 2, auto_format=True)
-        image.WindowWidth = DSfloat(window, auto_format=True)
+        names = (named.SOPInstanceUID, *(() if number is None else (number,)))
+        uid = UID(equipment.instance_uid(context, Role.DERIVED_SERIES, *names))
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = uid
+        image.SourceImageSequence = Sequence([references.source_image(named, number)])
+        place.write(image)
         _set_pixels(image, stored[index])
-        places[index].write(image)
-        image.SliceThickness = DSfloat(planes.thickness_mm(source), auto_format=True)
-        image.SpacingBetweenSlices = DSfloat(planes.distance_mm(source), auto_format=True)
-        image.FrameOfReferenceUID = UID(str(planes.frame_of_reference(source)))
-        image.PositionReferenceIndicator = ""
         images.append(image)
     return images
 
 
-def _headers(context: ResultContext, reference: Dataset) -> Dataset:
-    """An MR image (PS3.3 A.4) without place and pixels."""
+def _stamped(context: ResultContext, source: SourceImages, window: float) -> Dataset:
+    """An MR image (PS3.3 A.4) without name, place and pixels."""
     image = Dataset()
     image.SOPClassUID = MRImageStorage
-    names = (reference.ReferencedSOPInstanceUID, reference.get("ReferencedFrameNumber", ""))
-    image.SOPInstanceUID = UID(equipment.instance_uid(context, Role.DERIVED_SERIES, *names))
+    image.SOPInstanceUID = ""
     image.Modality = "MR"
     equipment.stamp(image, context, Role.DERIVED_SERIES)
     image.BodyPartExamined = "HEAD"
     image.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
     image.DerivationDescription = "Anomaly map of the model, stored value = value x 1000"
-    image.SourceImageSequence = Sequence([reference])
     # No pulse made these values: research mode, and empty where the module asks for a time.
     image.ScanningSequence = "RM"
     image.SequenceVariant = "NONE"
@@ -73,6 +71,12 @@ def _headers(context: ResultContext, reference: Dataset) -> Dataset:
         setattr(image, keyword, None)
     image.PatientPosition = Frame(context.head).text("PatientPosition")
     image.BurnedInAnnotation = "NO"
+    image.WindowCenter = DSfloat(window / 2, auto_format=True)
+    image.WindowWidth = DSfloat(window, auto_format=True)
+    image.SliceThickness = DSfloat(planes.thickness_mm(source), auto_format=True)
+    image.SpacingBetweenSlices = DSfloat(planes.distance_mm(source), auto_format=True)
+    image.FrameOfReferenceUID = UID(str(planes.frame_of_reference(source)))
+    image.PositionReferenceIndicator = ""
     return image
 
 

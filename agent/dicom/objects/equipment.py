@@ -1,6 +1,6 @@
 """What every result object says about patient, study, maker, time and intended use."""
 
-from copy import deepcopy
+from copy import copy, deepcopy
 from datetime import datetime, timedelta, timezone
 from typing import Final
 
@@ -206,6 +206,17 @@ def _contributors(context: ResultContext) -> list[Dataset]:
     toolkit.SoftwareVersions = highdicom.__version__
     toolkit.ContributionDescription = "Encoding of the object"
     return [scanner, model, toolkit]
+
+
+def copy_of(stamped: Dataset) -> Dataset:
+    """A data set of its own elements: stamping each image of a series costs more than drawing it.
+
+    Items of sequences stay shared, so give an image new ones instead of changing them.
+    """
+    made = Dataset({tag: copy(element) for tag, element in stamped.items()})
+    meta = {tag: copy(element) for tag, element in stamped.file_meta.items()}
+    made.file_meta = FileMetaDataset(meta)
+    return made
 
 
 def name_dimensions(result: Dataset, context: ResultContext, role: Role) -> None:

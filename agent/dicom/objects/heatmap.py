@@ -2,18 +2,19 @@
 patient like the slice it was drawn on, so that every viewer can show and link it."""
 
 import numpy as np
-from numpy.typing import NDArray
+from PIL.Image import Image
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 from pydicom.valuerep import DSfloat
 
+from agent.dicom import windows
 from agent.dicom.frames import Frame
 from agent.dicom.objects import equipment, planes, references
 from agent.dicom.objects.context import ResultContext
 from agent.dicom.objects.profiles import Slices
 from agent.dicom.source import SourceImages
-from agent.imaging import render
+from agent.imaging.render import Painter
 from agent.imaging.results import Findings
 from agent.imaging.volume import Volume
 from storage.records import Role
@@ -28,23 +29,19 @@ def build(
     source = context.source
     if source is None or source.slice_count != volume.voxels.shape[0]:
         raise ValueError("A heatmap needs the images of the very volume that was analysed.")
-    scale = render.scale_of(volume.voxels, findings)
-    factor = render.enlargement(*volume.voxels.shape[1:])
     places = planes.planes_of(source)
+    painter = Painter(volume, findings, windows=windows.stated(source), edges=places[0].edges)
+    places = [place.enlarged(painter.times) for place in places]
+    images = list(source.slices())
+    stamped = _stamped(context, source)
+    _place(stamped, places[0], None)
     pictures = []
     for number, index in enumerate(_indices(findings, slices), start=1):
-        pixels = render.overlay(
-            volume.voxels[index],
-            findings.anomaly_map[index],
-            findings.labels[index],
-            scale=scale,
-            title=render.title(findings, index),
-            reading=render.reading(findings, index),
-            factor=factor,
-        )
-        picture = _picture(context, pixels, source, index)
+        picture = equipment.copy_of(stamped)
         picture.InstanceNumber = number
-        _place(picture, places[index].enlarged(factor), source)
+        _name(picture, context, *images[index])
+        _place(picture, places[index], places[0])
+        _set_pixels(picture, painter.picture(index))
         pictures.append(picture)
     return pictures
 
@@ -58,15 +55,11 @@ def _indices(findings: Findings, slices: Slices) -> list[int]:
     return [int(index) for index in np.flatnonzero(near.any(axis=1))]
 
 
-def _picture(
-    context: ResultContext, pixels: NDArray[np.uint8], source: SourceImages, index: int
-) -> Dataset:
-    """A Secondary Capture image without its place."""
-    image, frame_number = list(source.slices())[index]
-    names = (image.SOPInstanceUID, *(() if frame_number is None else (frame_number,)))
+def _stamped(context: ResultContext, source: SourceImages) -> Dataset:
+    """What all pictures of a study say alike: writing it anew for each costs more than drawing."""
     picture = Dataset()
     picture.SOPClassUID = SecondaryCaptureImageStorage
-    picture.SOPInstanceUID = UID(equipment.instance_uid(context, Role.HEATMAP, *names))
+    picture.SOPInstanceUID = ""
     picture.Modality = "OT"
     equipment.stamp(picture, context, Role.HEATMAP)
     picture.BodyPartExamined = "HEAD"
@@ -76,37 +69,48 @@ def _picture(
     picture.TimeOfSecondaryCapture = picture.ContentTime
     picture.BurnedInAnnotation = "YES"  # legend and marking; the patient is not named in them
     picture.DerivationDescription = "Anomaly map of the model laid over the source image"
-    picture.SourceImageSequence = Sequence([references.source_image(image, frame_number)])
-    picture.LossyImageCompression = "01" if _lossy(image) else "00"
-    for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-        if _lossy(image) and keyword in image:
-            picture[keyword] = image[keyword]
-    _set_pixels(picture, pixels)
-    return picture
-
-
-def _lossy(image: Dataset) -> bool:
-    return Frame(image).text("LossyImageCompression") == "01"
-
-
-def _set_pixels(picture: Dataset, pixels: NDArray[np.uint8]) -> None:
+    frame_uid = planes.frame_of_reference(source)
+    if frame_uid is not None:  # a position says nothing without the space it is measured in
+        picture.FrameOfReferenceUID = UID(frame_uid)
+        picture.PositionReferenceIndicator = ""
+        picture.SliceThickness = DSfloat(planes.thickness_mm(source), auto_format=True)
     picture.SamplesPerPixel = 3
     picture.PhotometricInterpretation = "RGB"
     picture.PlanarConfiguration = 0
-    picture.Rows, picture.Columns = pixels.shape[:2]
     picture.BitsAllocated = picture.BitsStored = 8
     picture.HighBit = 7
     picture.PixelRepresentation = 0
-    encoded = pixels.tobytes()
+    return picture
+
+
+def _name(
+    picture: Dataset, context: ResultContext, image: Dataset, frame_number: int | None
+) -> None:
+    """Its own UID, and the image it was drawn on."""
+    names = (image.SOPInstanceUID, *(() if frame_number is None else (frame_number,)))
+    uid = UID(equipment.instance_uid(context, Role.HEATMAP, *names))
+    picture.SOPInstanceUID = picture.file_meta.MediaStorageSOPInstanceUID = uid
+    picture.SourceImageSequence = Sequence([references.source_image(image, frame_number)])
+    lossy = Frame(image).text("LossyImageCompression") == "01"
+    picture.LossyImageCompression = "01" if lossy else "00"
+    for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+        if lossy and keyword in image:
+            picture[keyword] = image[keyword]
+
+
+def _place(picture: Dataset, plane: planes.SlicePlane, written: planes.SlicePlane | None) -> None:
+    """Where it lies. Of the plane that is `written` in it already, only the position may differ."""
+    placed = "FrameOfReferenceUID" in picture
+    if written is None or not plane.runs_like(written):
+        picture.PixelSpacing = planes.decimals(plane.spacing_mm)
+        picture.PatientOrientation = plane.patient_orientation
+        if placed:
+            picture.ImageOrientationPatient = planes.decimals(plane.orientation)
+    if placed:
+        picture.ImagePositionPatient = planes.decimals(plane.position_mm)
+
+
+def _set_pixels(picture: Dataset, drawn: Image) -> None:
+    picture.Rows, picture.Columns = drawn.height, drawn.width
+    encoded = drawn.tobytes()
     picture.PixelData = encoded + b"\0" * (len(encoded) % 2)
-
-
-def _place(picture: Dataset, plane: planes.SlicePlane, source: SourceImages) -> None:
-    picture.PixelSpacing = planes.decimals(plane.spacing_mm)
-    picture.PatientOrientation = plane.patient_orientation
-    frame_uid = planes.frame_of_reference(source)
-    if frame_uid is not None:  # a position says nothing without the space it is measured in
-        plane.write(picture)
-        picture.SliceThickness = DSfloat(planes.thickness_mm(source), auto_format=True)
-        picture.FrameOfReferenceUID = UID(frame_uid)
-        picture.PositionReferenceIndicator = ""

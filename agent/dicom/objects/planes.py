@@ -17,8 +17,7 @@ from pydicom.valuerep import DSfloat
 from agent.dicom.frames import Frame
 from agent.dicom.objects.equipment import stand_in
 from agent.dicom.source import SourceImages
-
-_LETTERS = ("L", "P", "H"), ("R", "A", "F")  # growing and falling x, y, z (PS3.3 C.7.6.1.1.1)
+from agent.imaging import edges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,16 +31,24 @@ class SlicePlane:
     orientation: NDArray[np.float64]
     spacing_mm: tuple[float, float]
 
-    def enlarged(self, factor: int) -> "SlicePlane":
-        """The same slice with `factor` times as many rows and columns."""
-        down, along = self.spacing_mm
-        shift = (1.0 / factor - 1.0) / 2.0
-        corner = along * self.orientation[:3] + down * self.orientation[3:]
+    def enlarged(self, times: tuple[int, int]) -> "SlicePlane":
+        """The same slice with so many times its rows and columns."""
+        down, along = (step / factor for step, factor in zip(self.spacing_mm, times, strict=True))
+        outer = self.position_mm - self._half_diagonal(*self.spacing_mm)
         return SlicePlane(
-            position_mm=self.position_mm + shift * corner,
+            position_mm=outer + self._half_diagonal(down, along),
             orientation=self.orientation,
-            spacing_mm=(down / factor, along / factor),
+            spacing_mm=(down, along),
         )
+
+    def _half_diagonal(self, down: float, along: float) -> NDArray[np.float64]:
+        """From the outer corner of a pixel of this size to its centre."""
+        return 0.5 * (along * self.orientation[:3] + down * self.orientation[3:])
+
+    def runs_like(self, other: "SlicePlane") -> bool:
+        """Whether the two differ in nothing but their position."""
+        alike = np.array_equal(self.orientation, other.orientation)
+        return alike and self.spacing_mm == other.spacing_mm
 
     def write(self, result: Dataset) -> None:
         """Set the Image Plane attributes (PS3.3 C.7.6.2)."""
@@ -52,7 +59,13 @@ class SlicePlane:
     @property
     def patient_orientation(self) -> list[str]:
         """Letters for where rows and columns point, e.g. `["L", "P"]`."""
-        return [_letters(self.orientation[:3]), _letters(self.orientation[3:])]
+        halves = self.orientation[:3], self.orientation[3:]
+        return [edges.sides(direction, least=1e-3) for direction in halves]
+
+    @property
+    def edges(self) -> edges.Edges:
+        """The letters for the four edges of a picture of the slice."""
+        return edges.around(self.orientation[:3], self.orientation[3:])
 
 
 def decimals(values: Slices[float] | NDArray[np.float64]) -> list[DSfloat]:
@@ -155,11 +168,3 @@ def _multi_frame(reduced: Dataset, planes: Slices[SlicePlane], source: SourceIma
     reduced.SharedFunctionalGroupsSequence = Sequence([shared])
     reduced.PerFrameFunctionalGroupsSequence = Sequence(frames)
     return reduced
-
-
-def _letters(direction: NDArray[np.float64]) -> str:
-    """The patient's sides that a direction points to, the nearest first."""
-    order = np.argsort(-np.abs(direction))
-    return "".join(
-        _LETTERS[int(direction[axis] < 0)][axis] for axis in order if abs(direction[axis]) > 1e-3
-    )
