@@ -242,7 +242,8 @@ def test_without_a_usable_series_the_sentence_names_the_closest_one() -> None:
     assert choice.series_uid is None
     assert choice.sentence == (
         "There is no axial T2-FLAIR of the head among the 2 series. "
-        'Series 4 "SAG 3D FLAIR" was passed over: its slices are sagittal, axial ones are needed.'
+        'Series 4 "SAG 3D FLAIR" was passed over: its slices are sagittal, '
+        "axial or thin 3D ones are needed."
     )
 
 

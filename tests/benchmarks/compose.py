@@ -1,0 +1,117 @@
+"""Building the default set of a study, beside highdicom's straightforward use on the same study.
+
+`python tests/benchmarks/compose.py`: 24 slices of 2D axial and 180 slices of 3D sagittal MR, 256 x
+256, interleaved runs, each in a process of its own. "Straightforward" is a Structured Report whose
+image library describes every slice, and the same Segmentation without our preparation of the
+sources; it makes no pictures. Processor seconds of building, without reading the images.
+"""
+
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import highdicom
+from highdicom import sr
+from pydicom.dataset import Dataset
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import geometries
+import object_checks
+import results
+from agent.dicom import codes
+from agent.dicom.objects import measurements, segmentation
+from agent.dicom.objects.profiles import USUAL
+from results import Analysed
+
+ROUNDS = 5
+MOST_SECONDS, MOST_MB = 1.5, 600.0
+CASES = ("24-slice 2D axial", "180-slice 3D sagittal")
+
+
+def ours(case: Analysed) -> int:
+    """Report, Segmentation and a heatmap for each slice, written as files into memory."""
+    objects = object_checks.objects(replace(case, context=replace(case.context)), USUAL)
+    return sum(len(results.encoded(dataset)) for _, dataset in objects)
+
+
+def straightforward(case: Analysed) -> int:
+    """The report as the documentation builds it, and the Segmentation."""
+    assert case.context.source is not None
+    images = list(case.context.source.datasets)
+    seg = segmentation.build(case.context, case.findings)
+    groups = [measurements.of_segment(case.context, lesion, seg) for lesion in case.context.lesions]
+    report = sr.Comprehensive3DSR(
+        evidence=[*images, seg],
+        content=sr.MeasurementReport(
+            observation_context=sr.ObservationContext(
+                observer_device_context=sr.ObserverContext(
+                    observer_type=sr.CodedConcept.from_code(codes.DEVICE),
+                    observer_identifying_attributes=sr.DeviceObserverIdentifyingAttributes(
+                        uid=highdicom.UID()
+                    ),
+                )
+            ),
+            procedure_reported=codes.BRAIN_MRI,
+            imaging_measurements=groups,
+            referenced_images=images,
+        ),
+        series_instance_uid=highdicom.UID(),
+        series_number=1,
+        sop_instance_uid=highdicom.UID(),
+        instance_number=1,
+        manufacturer="peer",
+    )
+    return len(results.encoded(report)) + len(results.encoded(seg))
+
+
+def run(build: Callable[[Analysed], int], series: Sequence[Dataset], out: object) -> None:
+    """One build in this process: processor seconds, growth of memory in MB, bytes made."""
+    case = results.analysed(series)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    used = time.process_time()
+    size = build(case)
+    seconds = time.process_time() - used
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    out.put((seconds, peak / 1e3, (peak - before) / 1e3, size / 1e6))  # type: ignore[attr-defined]
+
+
+def main() -> int:
+    """Print a line for each case and way; 1 when ours missed a limit."""
+    spawn = multiprocessing.get_context("spawn")
+    missed = False
+    for name in CASES:
+        series = geometries.GEOMETRIES[name](256)
+        taken: dict[str, list[tuple[float, float, float, float]]] = {"ours": [], "highdicom": []}
+        for _ in range(ROUNDS):
+            for way, build in (("ours", ours), ("highdicom", straightforward)):
+                queue = spawn.Queue()
+                process = spawn.Process(target=run, args=(build, series, queue))
+                process.start()
+                taken[way].append(queue.get(timeout=300))
+                process.join()
+        medians = {
+            way: [statistics.median(column) for column in zip(*rows, strict=True)]
+            for way, rows in taken.items()
+        }
+        ratio = medians["highdicom"][0] / medians["ours"][0]
+        print(f"{name}: highdicom's way takes {ratio:.1f} times as much processor time, for less")
+        for way, (seconds, peak, grown, size) in medians.items():
+            spread = [row[0] for row in taken[way]]
+            print(
+                f"  {way:10} {seconds:6.2f} s ({min(spread):.2f} to {max(spread):.2f})   peak "
+                f"{peak:4.0f} MB, {grown:+4.0f} MB by building   {size:6.1f} MB of files"
+            )
+        seconds, peak = medians["ours"][:2]
+        missed = missed or seconds > MOST_SECONDS or peak > MOST_MB
+    print(f"limits {MOST_SECONDS} s and {MOST_MB:.0f} MB: {'MISSED' if missed else 'kept'}")
+    return int(missed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
