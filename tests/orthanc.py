@@ -1,4 +1,4 @@
-"""A real Orthanc on this machine, with a rule that routes every MR series to the node."""
+"""A real Orthanc on this machine, by rule routing every MR series to a node, or serving viewers."""
 
 import json
 import os
@@ -19,6 +19,7 @@ from agent.dicom.sender import Destination
 from running import wait_until
 
 ROUTE = Path(__file__).resolve().parents[1] / "deploy" / "orthanc-route.lua"
+DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,13 @@ class Orthanc:
         ) as reply:
             return json.load(reply)
 
+    def put(self, file: bytes) -> None:
+        """Keep one DICOM file."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.http_port}/instances", data=file, method="POST"
+        )
+        urllib.request.urlopen(request, timeout=10).close()
+
     def modalities(self) -> dict[str, int]:
         """How many instances there are of each modality."""
         found: dict[str, int] = {}
@@ -59,13 +67,17 @@ class Orthanc:
 
 
 @contextmanager
-def running_orthanc(folder: Path, *, node_port: int) -> Iterator[Orthanc]:
-    """An Orthanc that routes to the node at that port, or a skip where there is none."""
+def running_orthanc(
+    folder: Path, *, node_port: int | None = None, dicomweb: bool = False
+) -> Iterator[Orthanc]:
+    """An Orthanc that routes to the node at that port, if any, or a skip where there is none."""
     program = shutil.which("Orthanc")
     if program is None:
         pytest.skip("Orthanc is not installed (Debian package orthanc)")
+    if dicomweb and not DICOMWEB.is_file():
+        pytest.skip("Orthanc's DICOMweb is not installed (Debian package orthanc-dicomweb)")
     orthanc = Orthanc(dicom_port=free_port(), http_port=free_port())
-    configuration = _configuration(folder, orthanc, node_port)
+    configuration = _configuration(folder, orthanc, node_port, dicomweb=dicomweb)
     with (folder / "orthanc.log").open("wb") as log:
         process = subprocess.Popen(
             [program, str(configuration)],
@@ -87,13 +99,15 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _configuration(folder: Path, orthanc: Orthanc, node_port: int) -> Path:
+def _configuration(
+    folder: Path, orthanc: Orthanc, node_port: int | None, *, dicomweb: bool
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    values = {
+    values: dict[str, object] = {
         "Name": "PACS",
         "StorageDirectory": str(folder / "storage"),
         "IndexDirectory": str(folder / "storage"),
-        "Plugins": [],
+        "Plugins": [str(DICOMWEB)] if dicomweb else [],
         "RemoteAccessAllowed": False,
         "AuthenticationEnabled": False,
         "HttpPort": orthanc.http_port,
@@ -107,9 +121,10 @@ def _configuration(folder: Path, orthanc: Orthanc, node_port: int) -> Path:
         "SaveJobs": False,
         "DicomAssociationCloseDelay": 0,
         "MaximumPduLength": 131072,
-        "LuaScripts": [str(ROUTE)],
-        "DicomModalities": {"neurosieve": ["NEUROSIEVE", "127.0.0.1", node_port]},
     }
+    if node_port is not None:
+        values["LuaScripts"] = [str(ROUTE)]
+        values["DicomModalities"] = {"neurosieve": ["NEUROSIEVE", "127.0.0.1", node_port]}
     file = folder / "orthanc.json"
     file.write_text(json.dumps(values), encoding="utf-8")
     return file
