@@ -59,7 +59,7 @@ def opened(browser: BrowserContext, address: str) -> Iterator[Page]:
 
 def wait_for(page: Page, condition: str) -> None:
     """Until an expression is true in the page."""
-    page.wait_for_function(f"() => Boolean({condition})")
+    page.wait_for_function(f"() => Boolean({condition})", polling=200)  # ms; a look costs time
 
 
 def points(page: Page) -> dict[int, NDArray[np.float64]]:
