@@ -1,4 +1,4 @@
-"""A real Orthanc on this machine: routes every MR series to the node, or offers DICOMweb."""
+"""A real Orthanc on this machine: routes MR series to a node, or offers DICOMweb."""
 
 import json
 import os
@@ -55,9 +55,9 @@ class Orthanc:
         """Where the REST interface is."""
         return f"http://127.0.0.1:{self.http_port}"
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, *, posted: bytes | None = None) -> bytes:
         """What the REST interface answers."""
-        request = urllib.request.Request(f"{self.url}{path}")
+        request = urllib.request.Request(f"{self.url}{path}", data=posted)
         if self.login:
             login = b64encode(":".join(self.login).encode()).decode()
             request.add_header("Authorization", f"Basic {login}")
@@ -67,6 +67,10 @@ class Orthanc:
     def get(self, path: str) -> Any:
         """One answer of the REST interface."""
         return json.loads(self.read(path))
+
+    def put(self, file: bytes) -> None:
+        """Keep one DICOM file."""
+        self.read("/instances", posted=file)
 
     def modalities(self) -> dict[str, int]:
         """How many instances there are of each modality."""
@@ -85,30 +89,30 @@ class Orthanc:
 
     def file_of(self, sop_uid: str) -> bytes:
         """The DICOM file of one object."""
-        url = f"http://127.0.0.1:{self.http_port}"
-        lookup = urllib.request.Request(f"{url}/tools/lookup", data=sop_uid.encode())
-        with urllib.request.urlopen(lookup, timeout=10) as reply:
-            (found,) = json.load(reply)
-        with urllib.request.urlopen(f"{url}{found['Path']}/file", timeout=10) as reply:
-            data: bytes = reply.read()
-        return data
+        (found,) = json.loads(self.read("/tools/lookup", posted=sop_uid.encode()))
+        return self.read(f"{found['Path']}/file")
 
 
 @contextmanager
 def running_orthanc(
-    folder: Path, *, node_port: int | None = None, login: tuple[str, str] | None = None
+    folder: Path,
+    *,
+    node_port: int | None = None,
+    login: tuple[str, str] | None = None,
+    dicomweb: bool = False,
 ) -> Iterator[Orthanc]:
     """An Orthanc, or a skip where there is none.
 
-    With a port it routes to the node there; with a login it offers DICOMweb to who knows that.
+    With a port it routes to the node there. DICOMweb is open to all, or to who knows the login.
     """
     program = shutil.which("Orthanc")
     if program is None:
         pytest.skip("Orthanc is not installed (Debian package orthanc)")
-    if login is not None and not WEB_PLUGIN.exists():
+    dicomweb = dicomweb or login is not None
+    if dicomweb and not WEB_PLUGIN.exists():
         pytest.skip("Orthanc's DICOMweb is not installed (Debian package orthanc-dicomweb)")
     orthanc = Orthanc(dicom_port=free_port(), http_port=free_port(), login=login)
-    configuration = _configuration(folder, orthanc, node_port)
+    configuration = _configuration(folder, orthanc, node_port, dicomweb=dicomweb)
     with (folder / "orthanc.log").open("wb") as log:
         process = subprocess.Popen(
             [program, str(configuration)],
@@ -130,7 +134,9 @@ def free_port() -> int:
         return int(server.getsockname()[1])
 
 
-def _configuration(folder: Path, orthanc: Orthanc, node_port: int | None) -> Path:
+def _configuration(
+    folder: Path, orthanc: Orthanc, node_port: int | None, *, dicomweb: bool
+) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     values: dict[str, Any] = {
         "Name": "PACS",
@@ -154,9 +160,10 @@ def _configuration(folder: Path, orthanc: Orthanc, node_port: int | None) -> Pat
     if node_port is not None:
         values["LuaScripts"] = [str(ROUTE)]
         values["DicomModalities"] = {"neurosieve": ["NEUROSIEVE", "127.0.0.1", node_port]}
-    if orthanc.login is not None:
+    if dicomweb:
         values["Plugins"] = [str(WEB_PLUGIN)]
         values["DicomWeb"] = {"Enable": True, "Root": "/dicom-web/"}
+    if orthanc.login is not None:
         values["AuthenticationEnabled"] = True
         values["RegisteredUsers"] = dict([orthanc.login])
     file = folder / "orthanc.json"
