@@ -1,0 +1,255 @@
+"""Fill those tables of deploy/docs/conformance.md that follow from the code.
+
+    python deploy/tools/conformance.py
+
+Between `<!-- begin: NAME -->` and `<!-- end -->` stands what `TABLES` makes under that name; all
+else in the document is written by hand.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from itertools import product
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from pydicom import uid
+from pydicom.datadict import dictionary_description, tag_for_keyword
+from pydicom.sr.coding import Code
+from pynetdicom import DEFAULT_TRANSFER_SYNTAXES
+from pynetdicom.status import STORAGE_SERVICE_CLASS_STATUS
+
+from agent import settings
+from agent.dicom import (
+    codes,
+    frames,
+    headers,
+    identifiers,
+    listener,
+    result_classes,
+    syntaxes,
+    wire,
+)
+from agent.dicom.objects import equipment, profiles
+from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Syntax
+from storage.records import Role
+
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "conformance.md"
+
+_REGION = re.compile(r"(<!-- begin: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+_SETTINGS = (
+    ("node", settings.NodeSettings),
+    ("completion", settings.CompletionSettings),
+    ("peers", settings.PeerSettings),
+    ("destinations", settings.DestinationSettings),
+    ("delivery", settings.DeliverySettings),
+    ("results", settings.ResultSettings),
+)
+
+Row = tuple[str, ...]
+
+
+def main() -> None:
+    """Write the document anew."""
+    DOCUMENT.write_text(filled(DOCUMENT.read_text("utf-8")), "utf-8")
+
+
+def filled(text: str) -> str:
+    """The document with every marked region made from the code."""
+    return _REGION.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
+
+
+def accepted_contexts() -> str:
+    """What the storage SCP accepts."""
+    plain = ", ".join(map(_syntax_name, DEFAULT_TRANSFER_SYNTAXES))
+    stored = "those of the table below"
+    rows = [(wire.VERIFICATION.name, str(wire.VERIFICATION), plain)]
+    rows += [(one.name, str(one), stored) for one in listener.ACCEPTED_CLASSES]
+    return _table(("SOP class", "UID", "transfer syntaxes"), rows)
+
+
+def accepted_syntaxes() -> str:
+    """The transfer syntaxes of images, the preferred one first."""
+    rows = ((str(n), _syntax_name(one), one) for n, one in enumerate(syntaxes.decodable(), 1))
+    return _table(("preference", "transfer syntax", "UID"), rows)
+
+
+def proposed_contexts() -> str:
+    """Every pair that the storage SCU may propose, for whatever a destination is configured."""
+    pairs: dict[str, set[str]] = {}
+    for syntax, report, values in product(Syntax, ReportClass, MapValues):
+        profile = Profile(
+            report=report,
+            parametric_map=values,
+            key_images=True,
+            derived_series=True,
+            rejection_note=True,
+            transfer_syntax=syntax,
+        )
+        for sop_class, used in result_classes.wanted(profile).items():
+            pairs.setdefault(sop_class, set()).add(used)
+    rows = (
+        (name, sop_class, ", ".join(sorted(map(_syntax_name, pairs[sop_class]))))
+        for sop_class, name in result_classes.NAMES.items()
+    )
+    return _table(("object", "SOP class UID", "transfer syntaxes"), rows)
+
+
+def store_statuses() -> str:
+    """How a C-STORE request is answered."""
+    said = {
+        listener.SUCCESS: "The image is on disk and survives a loss of power.",
+        listener.PROCESSING_FAILED: "A fault of the node; the sender may try again.",
+    }
+    for error, status in listener._STATUS_OF.items():
+        sentence = (error.__doc__ or "").partition("\n")[0]
+        said[status] = f"{said[status]} {sentence}" if status in said else sentence
+    rows = (
+        (f"0x{status:04X}", ": ".join(filter(None, STORAGE_SERVICE_CLASS_STATUS[status])), sentence)
+        for status, sentence in sorted(said.items())
+    )
+    return _table(("status", "service status", "when"), rows)
+
+
+def time_limits() -> str:
+    """How long an association waits for what."""
+    return _table(
+        ("limit", "seconds"),
+        (
+            ("TCP connection", f"{wire.CONNECT_SECONDS:g}"),
+            ("association negotiation and release", f"{wire.NEGOTIATION_SECONDS:g}"),
+            ("answer to one DIMSE message", f"{wire.MESSAGE_SECONDS:g}"),
+            ("silence on an open association", f"{wire.IDLE_SECONDS:g}"),
+        ),
+    )
+
+
+def implementation() -> str:
+    """Who we are on the wire."""
+    return _table(
+        ("item", "value"),
+        (
+            ("Implementation Class UID", wire.IMPLEMENTATION_CLASS_UID),
+            ("Implementation Version Name", wire.IMPLEMENTATION_VERSION_NAME),
+            ("Maximum PDU length", "0 (no limit)"),
+        ),
+    )
+
+
+def configuration() -> str:
+    """The keys of the configuration that decide what is said on the network."""
+    rows = (row for section, model in _SETTINGS for row in _keys(section, model))
+    return _table(("key", "default", "choices"), rows)
+
+
+def _keys(section: str, model: type[BaseModel]) -> Iterator[Row]:
+    for name, field in model.model_fields.items():
+        choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+        default = "needed" if field.is_required() else _written(field.default)
+        yield f"`{section}.{name}`", default, ", ".join(map(str, choices))
+
+
+def _written(default: object) -> str:
+    if default in (None, "", {}) or isinstance(default, BaseModel):
+        return "not set"
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def result_series() -> str:
+    """The series that results come in, with the usual base of numbers."""
+    usual = profiles.USUAL
+    rows = (
+        (role.value, str(usual.series_number(role)), usual.series_description(role))
+        for role in sorted(Role, key=usual.series_number)
+    )
+    return _table(("series", "Series Number", "Series Description"), rows)
+
+
+def copied_attributes() -> str:
+    """What every object repeats of the head image."""
+    presence = {True: "always, empty where the image has none", False: "if the image has it"}
+    rows = (
+        (keyword, _tag(keyword), presence[keyword in equipment._REQUIRED])
+        for keyword in equipment._COPIED
+    )
+    return _table(("attribute", "tag", "present"), rows)
+
+
+def reception_fields() -> str:
+    """What is read of an image before it is answered."""
+    return _table(
+        ("attribute", "tag"),
+        ((name, f"({tag >> 16:04X},{tag & 0xFFFF:04X})") for tag, name in headers._NAMES.items()),
+    )
+
+
+def enhanced_attributes() -> str:
+    """Where an enhanced object keeps what a classic image has at the top level."""
+    rows = (
+        (dictionary_description(classic), f"{macro} > {inside}")
+        for classic, (macro, inside) in frames._MACROS.items()
+    )
+    return _table(("classic attribute", "functional group"), rows)
+
+
+def private_codes() -> str:
+    """Every code of our own scheme."""
+    return _codes(code for code in _concepts() if code.scheme_designator == codes.PRIVATE_SCHEME)
+
+
+def public_codes() -> str:
+    """Every code of a public scheme that our own code names."""
+    return _codes(code for code in _concepts() if code.scheme_designator != codes.PRIVATE_SCHEME)
+
+
+def uid_parts() -> str:
+    """What the UIDs of a result are derived from."""
+    names = (field.name.replace("_", " ") for field in fields(identifiers.ResultIdentity))
+    return f"{', '.join(names)} (now {identifiers.SCHEMA_VERSION})\n"
+
+
+def _concepts() -> list[Code]:
+    named = [value for value in vars(codes).values() if isinstance(value, Code)]
+    return [*named, *codes._REASONS.values(), codes._OTHER_REASON]
+
+
+def _codes(concepts: Iterable[Code]) -> str:
+    unique = {(one.scheme_designator, one.value, one.meaning) for one in concepts}
+    rows = ((value, scheme, meaning) for scheme, value, meaning in sorted(unique))
+    return _table(("code value", "scheme", "meaning"), rows)
+
+
+def _syntax_name(syntax: str) -> str:
+    return uid.UID(syntax).name
+
+
+def _tag(keyword: str) -> str:
+    tag = tag_for_keyword(keyword) or 0
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def _table(head: Row, rows: Iterable[Row]) -> str:
+    lines = (head, ("---",) * len(head), *rows)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+TABLES = {
+    "accepted contexts": accepted_contexts,
+    "accepted syntaxes": accepted_syntaxes,
+    "proposed contexts": proposed_contexts,
+    "store statuses": store_statuses,
+    "time limits": time_limits,
+    "implementation": implementation,
+    "configuration": configuration,
+    "result series": result_series,
+    "copied attributes": copied_attributes,
+    "reception fields": reception_fields,
+    "enhanced attributes": enhanced_attributes,
+    "private codes": private_codes,
+    "public codes": public_codes,
+    "uid parts": uid_parts,
+}
+
+if __name__ == "__main__":
+    main()
