@@ -218,6 +218,15 @@ class Settings(BaseSettings):
             raise ValueError("two destinations carry the same name")
         return destinations
 
+    @model_validator(mode="after")
+    def _check_syntaxes(self) -> Self:
+        for one in self.destinations:
+            if one.transport == "stow" and self.results_for(one).transfer_syntax == "implicit":
+                raise ValueError(
+                    f'destination {one.name}: STOW-RS knows no transfer_syntax = "implicit"'
+                )
+        return self
+
     @property
     def database_url(self) -> str:
         """The configured URL, or that of the embedded database."""
@@ -263,4 +272,4 @@ def _sentence(error: ValidationError, file: Path | None) -> str:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     where = file or "the environment (NEUROSIEVE_*)"
-    return f"{key} in {where} is wrong: {first['msg']}."
+    return f"{f'{key} in ' if key else ''}{where} is wrong: {first['msg']}."

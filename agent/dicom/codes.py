@@ -16,6 +16,7 @@ BRAIN: Final = Code("12738006", "SCT", "Brain")
 BRAIN_MRI: Final = Code("24590-2", "LN", "Brain MRI")
 REPORT_TITLE: Final = Code("126000", "DCM", "Imaging Measurement Report")
 COMMENT: Final = Code("121106", "DCM", "Comment")
+IMAGE_LIBRARY: Final = Code("111028", "DCM", "Image Library")
 IMPRESSION: Final = Code("121073", "DCM", "Impression")
 
 # "Lesion" and not "neoplasm": the model knows that something deviates, not what it is.
@@ -90,9 +91,8 @@ REASON_NOT_ANALYSED: Final = Code("NOTANALYSED", PRIVATE_SCHEME, "Reason for no 
 MIDDLE_THIRD: Final = Code("MIDDLETHIRD", PRIVATE_SCHEME, "Middle third")
 # What the values of the Parametric Map are (CID 217), and where the values lie.
 SALIENCY: Final = Code("130404", "DCM", "Saliency")
-SEGMENTATION_DERIVATION: Final = Code("113076", "DCM", "Segmentation")
 OF_INTEREST: Final = Code("113000", "DCM", "Of Interest")
-# The IHE IOCM title under which archives hide what has been replaced (CID 7011).
+# The IHE IOCM title under which archives hide what has been replaced (CID 7010).
 REJECTED_FOR_QUALITY: Final = Code("113001", "DCM", "Rejected for Quality Reasons")
 
 _REASONS: Final = {

@@ -253,3 +253,35 @@ def test_a_context_needs_an_image_and_a_time_zone() -> None:
     )
     with pytest.raises(ValueError, match="time zone"):
         replace(context, analysis=naive)
+
+
+def test_the_score_of_the_study_points_at_the_slice_it_comes_from() -> None:
+    """OHIF opens no report with a group of measurements that has no coordinates."""
+    series = builders.flair_series(slices=8)
+    case = results.analysed(series)
+    made = report.build(case.context, findings=case.findings, segmentation=None)
+    group = next(item for item in items(made) if named(item) == "Measurement Group")
+    score = next(item for item in group.ContentSequence if named(item) == "Anomaly score")
+    (frame,) = score.ContentSequence
+    assert (frame.ValueType, frame.RelationshipType) == ("SCOORD", "INFERRED FROM")
+    (image,) = frame.ContentSequence
+    highest = series[int(case.findings.slice_scores.argmax())]
+    assert image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == highest.SOPInstanceUID
+    assert max(frame.GraphicData) <= max(highest.Rows, highest.Columns)
+
+
+def test_key_frames_of_an_enhanced_object_are_named_in_the_library() -> None:
+    case = results.analysed([builders.enhanced_flair(slices=12)])
+    made = report.build(case.context, findings=case.findings, segmentation=None)
+    library = next(item for item in items(made) if named(item) == "Image Library Group")
+    frames = [
+        item.ReferencedSOPSequence[0].ReferencedFrameNumber
+        for item in library.ContentSequence
+        if item.ValueType == "IMAGE"
+    ]
+    assert frames == sorted({lesion.slice_index + 1 for lesion in case.context.lesions})
+
+
+def named(item: Dataset) -> str:
+    names = item.get("ConceptNameCodeSequence", [])
+    return str(names[0].CodeMeaning) if names else ""

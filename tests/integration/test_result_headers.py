@@ -1,6 +1,7 @@
 """Every object belongs to its patient and study, names its makers, and is marked as research."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta, timezone
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from pydicom.dataset import Dataset
 import builders
 import results
 from agent.dicom.objects import heatmap, report, segmentation
+from agent.dicom.objects.profiles import Profile
+from storage.records import Role
 from validators import dciodvfy_errors
 
 COPIED = (
@@ -144,3 +147,27 @@ def test_headers_that_no_standard_allows_are_repeated_as_they_came(
         again = dcmread(back)
         assert again.PatientName == "Single"
         assert (again.PatientBirthDate, again.StudyTime) == ("19700000", "25:61")
+
+
+@pytest.mark.parametrize("text", ["Research", f"Research {'x' * 55}"])
+def test_that_nothing_was_analysed_is_seen_in_the_list_of_series(text: str) -> None:
+    """Some viewers show no report without measurements."""
+    context = results.not_analysed(builders.flair_series(slices=3))
+    described = replace(context, profile=Profile(series_descriptions=((Role.REPORT, text),)))
+    made = report.build(described, findings=None, segmentation=None)
+    assert made.SeriesDescription.startswith("NOT ANALYSED - ")
+    assert "RESEARCH" in made.SeriesDescription.upper()
+    assert len(made.SeriesDescription) <= 64
+
+
+def test_a_description_is_written_in_the_character_set_of_the_study() -> None:
+    series = builders.flair_series(slices=3)
+    for image in series:
+        image.SpecificCharacterSet = "ISO_IR 100"
+    case = results.analysed(series)
+    described = replace(
+        case.context,
+        profile=Profile(series_descriptions=((Role.REPORT, "Forschung 研究 RESEARCH"),)),
+    )
+    made = report.build(described, findings=case.findings, segmentation=None)
+    assert made.SeriesDescription == "Forschung ?? RESEARCH"

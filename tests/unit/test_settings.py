@@ -131,3 +131,43 @@ def test_two_destinations_of_one_name_are_refused(tmp_path: Path) -> None:
 def test_a_named_file_must_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no configuration file"):
         settings.load(tmp_path / "missing.toml")
+
+
+DESTINATION = """
+[results]
+heatmap = "lesions"
+key_images = true
+[[destinations]]
+name = "pacs"
+ae_title = "PACS"
+port = 104
+[[destinations]]
+name = "viewer"
+transport = "stow"
+url = "https://viewer/dicom-web"
+[destinations.results]
+heatmap = "all"
+parametric_map = "float32"
+"""
+
+
+def test_a_destination_gets_what_it_says_and_otherwise_what_all_get(tmp_path: Path) -> None:
+    values = settings.load(written(tmp_path, DESTINATION))
+    pacs, viewer = (values.results_for(one) for one in values.destinations)
+    assert (pacs.heatmap, pacs.key_images, pacs.parametric_map) == ("lesions", True, "off")
+    assert (viewer.heatmap, viewer.key_images, viewer.parametric_map) == ("all", True, "float32")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('transfer_syntax = "implicit"', "STOW-RS knows no"),
+        ('report = "basic"', "results.report"),
+        ('series_descriptions = { report = "AI report" }', "series_descriptions"),
+        ('series_descriptions = { waveform = "Research" }', "series_descriptions"),
+        ("series_number_base = 0", "series_number_base"),
+    ],
+)
+def test_a_wrong_profile_is_refused_with_a_sentence(tmp_path: Path, line: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        settings.load(written(tmp_path, DESTINATION + line))

@@ -48,6 +48,7 @@ def build(context: ResultContext, findings: Findings) -> list[Dataset]:
         uid = UID(equipment.instance_uid(context, Role.DERIVED_SERIES, *names))
         image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = uid
         image.SourceImageSequence = Sequence([references.source_image(named, number)])
+        references.repeat_loss(named, image)
         place.write(image)
         _set_pixels(image, stored[index])
         images.append(image)
@@ -63,7 +64,7 @@ def _stamped(context: ResultContext, source: SourceImages, window: float) -> Dat
     equipment.stamp(image, context, Role.DERIVED_SERIES)
     image.BodyPartExamined = "HEAD"
     image.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
-    image.DerivationDescription = "Anomaly map of the model, stored value = value x 1000"
+    image.DerivationDescription = "Anomaly map of the model: value x 1000, at most 4095"
     # No pulse made these values: research mode, and empty where the module asks for a time.
     image.ScanningSequence = "RM"
     image.SequenceVariant = "NONE"

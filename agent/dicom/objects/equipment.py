@@ -14,9 +14,11 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from agent.dicom import codes, identifiers
 from agent.dicom.frames import Frame
 from agent.dicom.identifiers import Part
+from agent.dicom.objects import profiles
 from agent.dicom.objects.context import ResultContext
+from agent.dicom.objects.profiles import LONGEST_DESCRIPTION
 from agent.dicom.wire import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from storage.records import Role
+from storage.records import Outcome, Role
 
 MANUFACTURER: Final = "NeuroSieve"
 
@@ -107,13 +109,27 @@ def serial_number(context: ResultContext) -> str:
 
 
 def local_time(context: ResultContext) -> datetime:
-    """When the result was made, in the time zone that the other times of the study are in."""
+    """When the result was made, in the time zone that the other times of the study are in.
+
+    Where the study does not say, that is taken to be this machine's.
+    """
     offset = Frame(context.head).text("TimezoneOffsetFromUTC")
     try:
         minutes = int(offset[:-2]) * 60 + int(offset[0] + offset[-2:])
         return context.analysis.created_at.astimezone(timezone(timedelta(minutes=minutes)))
     except (ValueError, IndexError):
-        return context.analysis.created_at
+        return context.analysis.created_at.astimezone()
+
+
+def series_description(context: ResultContext, role: Role) -> str:
+    """What a list of series shows. That nothing was analysed must be seen without opening it."""
+    described = printable(context.profile.series_description(role), context)
+    if context.analysis.outcome is not Outcome.NOT_ANALYSED:
+        return described
+    warned = f"NOT ANALYSED - {described}"
+    if len(warned) > LONGEST_DESCRIPTION:
+        warned = f"NOT ANALYSED - {profiles.USUAL.series_description(role)}"
+    return warned
 
 
 def stamp(result: Dataset, context: ResultContext, role: Role) -> None:
@@ -125,7 +141,7 @@ def stamp(result: Dataset, context: ResultContext, role: Role) -> None:
         setattr(result, f"{kind}Time", made.strftime("%H%M%S.%f"))
     result.SeriesInstanceUID = UID(series_uid(context, role))
     result.SeriesNumber = context.series_number(role)
-    result.SeriesDescription = context.profile.series_description(role)
+    result.SeriesDescription = series_description(context, role)
     result.ContentQualification = "RESEARCH"
     result.Manufacturer = MANUFACTURER
     result.ManufacturerModelName = model_title(context)[:64]

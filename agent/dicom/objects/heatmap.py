@@ -9,7 +9,6 @@ from pydicom.uid import UID, SecondaryCaptureImageStorage
 from pydicom.valuerep import DSfloat
 
 from agent.dicom import windows
-from agent.dicom.frames import Frame
 from agent.dicom.objects import equipment, planes, references
 from agent.dicom.objects.context import ResultContext
 from agent.dicom.objects.profiles import Slices
@@ -91,11 +90,7 @@ def _name(
     uid = UID(equipment.instance_uid(context, Role.HEATMAP, *names))
     picture.SOPInstanceUID = picture.file_meta.MediaStorageSOPInstanceUID = uid
     picture.SourceImageSequence = Sequence([references.source_image(image, frame_number)])
-    lossy = Frame(image).text("LossyImageCompression") == "01"
-    picture.LossyImageCompression = "01" if lossy else "00"
-    for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
-        if lossy and keyword in image:
-            picture[keyword] = image[keyword]
+    references.repeat_loss(image, picture)
 
 
 def _place(picture: Dataset, plane: planes.SlicePlane, written: planes.SlicePlane | None) -> None:

@@ -24,14 +24,6 @@ _VERDICTS = {
 def of_study(context: ResultContext) -> sr.MeasurementsAndQualitativeEvaluations:
     """TID 1501: verdict, scores and the story of the whole study."""
     analysis = context.analysis
-    scores = [
-        _number(name, value)
-        for name, value in (
-            (codes.ANOMALY_SCORE, analysis.study_score),
-            (codes.P_VALUE, analysis.study_p_value),
-        )
-        if value is not None
-    ]
     verdict, summary = _VERDICTS[analysis.outcome]
     evaluations = [
         sr.QualitativeEvaluation(codes.INTENDED_USE, codes.RESEARCH_ONLY),
@@ -50,7 +42,7 @@ def of_study(context: ResultContext) -> sr.MeasurementsAndQualitativeEvaluations
         ),
         algorithm_id=_algorithm(context),
         finding_sites=[sr.FindingSite(codes.BRAIN)],
-        measurements=[*scores, *descriptions.study_numbers(analysis)],
+        measurements=[*_scores(context), *descriptions.study_numbers(analysis)],
         qualitative_evaluations=evaluations,
     )
     texts = [(codes.IMPRESSION, sentences.impression(context))]
@@ -64,6 +56,48 @@ def of_study(context: ResultContext) -> sr.MeasurementsAndQualitativeEvaluations
             )
         )
     return group
+
+
+def _scores(context: ResultContext) -> list[sr.Measurement]:
+    """The study's score and its p-value; the score says of which slice it is (TID 320)."""
+    analysis = context.analysis
+    if analysis.study_score is None or analysis.study_p_value is None:
+        return []
+    score = sr.Measurement(
+        codes.ANOMALY_SCORE,
+        rounded(analysis.study_score),
+        codes.NO_UNITS,
+        referenced_coordinates=_highest_slice(context),
+    )
+    return [score, _number(codes.P_VALUE, analysis.study_p_value)]
+
+
+def _highest_slice(context: ResultContext) -> list[sr.CoordinatesForMeasurement] | None:
+    """The frame of the slice with the highest score, which is that of the study.
+
+    OHIF opens no report with a group that has no coordinates at all.
+    """
+    scores = context.analysis.slice_scores
+    if context.source is None or len(scores) != context.source.slice_count:
+        return None
+    image, number = list(context.source.slices())[int(np.argmax(scores))]
+    right, lower = int(image.Columns), int(image.Rows)
+    frame = [(0, 0), (right, 0), (right, lower), (0, lower), (0, 0)]
+    return [
+        sr.CoordinatesForMeasurement(
+            graphic_type=sr.GraphicTypeValues.POLYLINE,
+            graphic_data=np.array(frame, dtype=np.float32),
+            source_image=_source_image(image, number),
+        )
+    ]
+
+
+def _source_image(image: Dataset, frame_number: int | None) -> sr.SourceImageForRegion:
+    return sr.SourceImageForRegion(
+        referenced_sop_class_uid=str(image.SOPClassUID),
+        referenced_sop_instance_uid=str(image.SOPInstanceUID),
+        referenced_frame_numbers=None if frame_number is None else [frame_number],
+    )
 
 
 def of_segment(
@@ -106,11 +140,7 @@ def of_outline(
         referenced_region=sr.ImageRegion(
             graphic_type=sr.GraphicTypeValues.POLYLINE,
             graphic_data=outline.largest(np.asarray(mask, dtype=np.bool_)),
-            source_image=sr.SourceImageForRegion(
-                referenced_sop_class_uid=str(dataset.SOPClassUID),
-                referenced_sop_instance_uid=str(dataset.SOPInstanceUID),
-                referenced_frame_numbers=None if number is None else [number],
-            ),
+            source_image=_source_image(dataset, number),
         ),
         finding_category=codes.ABNORMAL_STRUCTURE,
         finding_type=codes.LESION_OF_BRAIN,

@@ -9,7 +9,7 @@ from typing import Final
 from storage.records import Role
 
 RESEARCH: Final = "RESEARCH"  # a word that every series description must hold
-_LONGEST_DESCRIPTION: Final = 64  # characters of a VR LO (PS3.5 6.2)
+LONGEST_DESCRIPTION: Final = 64  # characters of a VR LO (PS3.5 6.2)
 # Added to the base: the numbers by which archives and hanging protocols tell our series apart.
 _SERIES_OFFSETS: Final = MappingProxyType(
     {
@@ -90,10 +90,10 @@ class Profile:
 
     def __post_init__(self) -> None:
         for role, text in self.series_descriptions:
-            if RESEARCH not in text.upper() or len(text) > _LONGEST_DESCRIPTION:
+            if RESEARCH not in text.upper() or len(text) > LONGEST_DESCRIPTION:
                 raise ValueError(
                     f"The series description of {role} must hold the word {RESEARCH} and at most "
-                    f"{_LONGEST_DESCRIPTION} characters."
+                    f"{LONGEST_DESCRIPTION} characters."
                 )
 
     @property

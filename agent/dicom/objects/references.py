@@ -8,6 +8,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import UID
 
 from agent.dicom import codes
+from agent.dicom.frames import Frame
 from agent.dicom.objects import equipment
 from agent.dicom.objects.context import ResultContext
 from storage.records import ResultObject, Role
@@ -31,6 +32,15 @@ def source_image(image: Dataset, frame_number: int | None) -> Dataset:
         reference.ReferencedFrameNumber = frame_number
     reference.PurposeOfReferenceCodeSequence = Items([equipment.coded(codes.SOURCE_IMAGE)])
     return reference
+
+
+def repeat_loss(image: Dataset, made: Dataset) -> None:
+    """Say of what was made from an image whether that had lost something (PS3.3 C.7.6.1.1.5)."""
+    lossy = Frame(image).text("LossyImageCompression") == "01"
+    made.LossyImageCompression = "01" if lossy else "00"
+    for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+        if lossy and keyword in image:
+            made[keyword] = image[keyword]
 
 
 def _stand_in(context: ResultContext, item: ResultObject) -> Dataset:

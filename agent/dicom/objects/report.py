@@ -5,6 +5,7 @@ from typing import Any
 
 from highdicom import sr
 from pydicom.dataset import Dataset
+from pydicom.sr.coding import Code
 from pydicom.uid import UID, MRImageStorage
 
 from agent.dicom import codes
@@ -43,6 +44,9 @@ def build(
         previous_versions=references.stand_ins(context, context.replaces[:1]) or None,
     )
     _restore_classes(result, context)
+    if findings is not None and context.source and context.source.frame_numbers:
+        numbers = context.source.frame_numbers
+        _name_frames(result, [numbers[index] for index in _key_slices(context, findings)])
     equipment.stamp(result, context, Role.REPORT)
     result.CodingSchemeIdentificationSequence = equipment.coding_scheme()
     return result
@@ -70,15 +74,30 @@ def _content(
     )
 
 
-def _key_images(context: ResultContext, findings: Findings | None) -> list[Dataset] | None:
+def _key_slices(context: ResultContext, findings: Findings) -> list[int]:
     """The slices that the report speaks of: describing all 180 of a volume costs seconds."""
+    lesions = {lesion.slice_index for lesion in context.lesions}
+    return sorted(lesions or {int(findings.slice_scores.argmax())})
+
+
+def _key_images(context: ResultContext, findings: Findings | None) -> list[Dataset] | None:
     if context.source is None or findings is None:
         return None
-    indices = sorted({lesion.slice_index for lesion in context.lesions})
-    if not indices:
-        indices = [int(findings.slice_scores.argmax())]
-    stand_ins = [planes.slice_stand_in(context.source, index) for index in indices]
-    return list({str(image.SOPInstanceUID): image for image in stand_ins}.values())
+    indices = _key_slices(context, findings)
+    return [planes.slice_stand_in(context.source, index) for index in indices]
+
+
+def _name_frames(result: Dataset, numbers: list[int]) -> None:
+    """Point the entries of the image library at their frames of the one enhanced object."""
+    library = next(item for item in result.ContentSequence if _is(item, codes.IMAGE_LIBRARY))
+    entries = [item for group in library.ContentSequence for item in group.ContentSequence]
+    images = [item for item in entries if item.ValueType == "IMAGE"]
+    for image, number in zip(images, numbers, strict=True):
+        image.ReferencedSOPSequence[0].ReferencedFrameNumber = number
+
+
+def _is(item: Dataset, concept: Code) -> bool:
+    return bool(item.ConceptNameCodeSequence[0].CodeValue == concept.value)
 
 
 def _evidence(context: ResultContext, segmentation: Dataset | None) -> list[Dataset]:
