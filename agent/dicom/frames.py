@@ -10,6 +10,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 DAMAGED: tuple[type[Exception], ...] = (
@@ -151,4 +152,6 @@ def _several(value: Any) -> list[Any]:
 
 
 def _is_given(value: Any) -> bool:
+    if isinstance(value, MultiValue):  # writing its numbers out costs more than reading them
+        return len(value) > 0
     return value is not None and str(value) not in ("", "[]")

@@ -37,7 +37,7 @@ def build(context: ResultContext, findings: Findings) -> list[Dataset]:
         raise ValueError("The analysed series names no frame of reference to place images in.")
     stored = np.rint(np.clip(findings.anomaly_map * _SCALE, 0, _LARGEST)).astype("<u2")
     window = max(float(stored.max()), findings.pixel_threshold * _SCALE, 1.0)
-    stamped = _stamped(context, source, window)
+    stamped = equipment.encoded_once(_stamped(context, source, window))
     images = []
     for index, (place, (named, number)) in enumerate(
         zip(planes.planes_of(source), source.slices(), strict=True)
@@ -87,4 +87,4 @@ def _set_pixels(image: Dataset, pixels: NDArray[np.uint16]) -> None:
     image.Rows, image.Columns = pixels.shape
     image.BitsAllocated, image.BitsStored, image.HighBit = 16, 12, 11
     image.PixelRepresentation = 0
-    image.PixelData = pixels.tobytes()
+    image.add_new("PixelData", "OW", pixels.tobytes())

@@ -2,11 +2,16 @@
 
 from copy import copy, deepcopy
 from datetime import datetime, timedelta, timezone
+from functools import cache
+from io import BytesIO
 from typing import Final
 
 import highdicom
 from pydicom.charset import convert_encodings
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
 from pydicom.sequence import Sequence
 from pydicom.sr.coding import Code
 from pydicom.uid import UID, ExplicitVRLittleEndian
@@ -74,13 +79,20 @@ def stand_in(image: Dataset) -> Dataset:
     highdicom refuses what scanners write (a sex "X", a date "19700000", no Study ID); the real
     values are copied unread afterwards, by `stamp`.
     """
-    reduced = Dataset()
-    for keyword in _REQUIRED:
-        setattr(reduced, keyword, "")
+    reduced = Dataset({tag: copy(element) for tag, element in _blank().items()})
     for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
         setattr(reduced, keyword, UID(str(image.get(keyword))))
     reduced.Modality = Frame(image).text("Modality") or "OT"
     return reduced
+
+
+@cache
+def _blank() -> Dataset:
+    """The required attributes, empty."""
+    blank = Dataset()
+    for keyword in _REQUIRED:
+        setattr(blank, keyword, "")
+    return blank
 
 
 def series_uid(context: ResultContext, role: Role) -> str:
@@ -224,13 +236,26 @@ def _contributors(context: ResultContext) -> list[Dataset]:
     return [scanner, model, toolkit]
 
 
-def copy_of(stamped: Dataset) -> Dataset:
-    """A data set of its own elements: stamping each image of a series costs more than drawing it.
+def encoded_once(stamped: Dataset) -> Dataset:
+    """The same data set with its elements encoded, so that a series is not encoded image by image.
 
-    Items of sequences stay shared, so give an image new ones instead of changing them.
+    pydicom writes such elements as they are, and decodes one where it is read or where another
+    encoding is asked for. What is added later needs a VR that is not ambiguous.
     """
-    made = Dataset({tag: copy(element) for tag, element in stamped.items()})
-    meta = {tag: copy(element) for tag, element in stamped.file_meta.items()}
+    buffer = DicomBytesIO()
+    buffer.is_implicit_VR, buffer.is_little_endian = False, True
+    write_dataset(buffer, stamped)
+    parent = BytesIO(buffer.getvalue())
+    encoded = read_dataset(parent, is_implicit_VR=False, is_little_endian=True)
+    encoded.file_meta = stamped.file_meta
+    return encoded
+
+
+def copy_of(encoded: Dataset) -> Dataset:
+    """An image of its own to go on with, from what `encoded_once` made for the series."""
+    made = Dataset({tag: copy(element) for tag, element in encoded.items()})
+    made.set_original_encoding(False, True, encoded.original_character_set)
+    meta = {tag: copy(element) for tag, element in encoded.file_meta.items()}
     made.file_meta = FileMetaDataset(meta)
     return made
 

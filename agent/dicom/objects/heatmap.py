@@ -34,6 +34,7 @@ def build(
     images = list(source.slices())
     stamped = _stamped(context, source)
     _place(stamped, places[0], None)
+    stamped = equipment.encoded_once(stamped)
     pictures = []
     for number, index in enumerate(_indices(findings, slices), start=1):
         picture = equipment.copy_of(stamped)
@@ -108,4 +109,4 @@ def _place(picture: Dataset, plane: planes.SlicePlane, written: planes.SlicePlan
 def _set_pixels(picture: Dataset, drawn: Image) -> None:
     picture.Rows, picture.Columns = drawn.height, drawn.width
     encoded = drawn.tobytes()
-    picture.PixelData = encoded + b"\0" * (len(encoded) % 2)
+    picture.add_new("PixelData", "OB", encoded + b"\0" * (len(encoded) % 2))

@@ -103,15 +103,19 @@ def distance_mm(source: SourceImages) -> float:
 
 def slice_stand_ins(source: SourceImages) -> list[Dataset]:
     """The series as highdicom needs it: one image a slice, or one object with just its frames."""
-    if source.frame_numbers is None:
-        return [slice_stand_in(source, index) for index in range(source.slice_count)]
-    return [_multi_frame(slice_stand_in(source, 0), planes_of(source), source)]
+    if source.frame_numbers is not None:
+        return [_multi_frame(slice_stand_in(source, 0), planes_of(source), source)]
+    measures = _measures(source)
+    return [
+        _placed(stand_in(dataset), dataset, measures, plane)
+        for dataset, plane in zip(source.datasets, planes_of(source), strict=True)
+    ]
 
 
 def slice_stand_in(source: SourceImages, index: int) -> Dataset:
     """One slice as a single-frame image, even of an enhanced object."""
     dataset, number = list(source.slices())[index]
-    return _placed(stand_in(dataset), dataset, source, _plane(Frame(dataset, number)))
+    return _placed(stand_in(dataset), dataset, _measures(source), _plane(Frame(dataset, number)))
 
 
 def _plane(frame: Frame) -> SlicePlane:
@@ -128,15 +132,22 @@ def _plane(frame: Frame) -> SlicePlane:
     )
 
 
-def _placed(reduced: Dataset, dataset: Dataset, source: SourceImages, plane: SlicePlane) -> Dataset:
-    """Add size and place to a stand-in."""
+def _measures(source: SourceImages) -> Dataset:
+    """What all slices have in common."""
+    common = Dataset()
     frame_uid = frame_of_reference(source)
     if frame_uid is not None:
-        reduced.FrameOfReferenceUID = UID(frame_uid)
+        common.FrameOfReferenceUID = UID(frame_uid)
+    common.SliceThickness = DSfloat(thickness_mm(source), auto_format=True)
+    common.SpacingBetweenSlices = DSfloat(distance_mm(source), auto_format=True)
+    return common
+
+
+def _placed(reduced: Dataset, dataset: Dataset, measures: Dataset, plane: SlicePlane) -> Dataset:
+    """Add size and place to a stand-in."""
+    reduced.update(measures)
     reduced.Rows, reduced.Columns = int(dataset.Rows), int(dataset.Columns)
     plane.write(reduced)
-    reduced.SliceThickness = DSfloat(thickness_mm(source), auto_format=True)
-    reduced.SpacingBetweenSlices = DSfloat(distance_mm(source), auto_format=True)
     if Frame(dataset).text("LossyImageCompression") == "01":
         for keyword in ("", "Ratio", "Method"):
             name = f"LossyImageCompression{keyword}"

@@ -102,8 +102,7 @@ def _is(item: Dataset, concept: Code) -> bool:
 
 def _evidence(context: ResultContext, segmentation: Dataset | None) -> list[Dataset]:
     """Every image of the study, by name, and the Segmentation."""
-    images = [*(context.source.datasets if context.source else ()), *context.study]
-    evidence = [equipment.stand_in(image) for image in images]
+    evidence = [equipment.stand_in(image) for image in _images(context)]
     if segmentation is not None:
         evidence.append(equipment.stand_in(segmentation))
     # highdicom looks the first one's class up in its tables, which do not hold every class.
@@ -111,10 +110,15 @@ def _evidence(context: ResultContext, segmentation: Dataset | None) -> list[Data
     return evidence
 
 
+def _images(context: ResultContext) -> list[Dataset]:
+    """The analysed images first, then the others of the study, each once."""
+    images = [*(context.source.datasets if context.source else ()), *context.study]
+    return list({str(image.SOPInstanceUID): image for image in images}.values())
+
+
 def _restore_classes(result: Dataset, context: ResultContext) -> None:
     """Give the evidence its real SOP classes which `_evidence` hid from highdicom."""
-    images = [*(context.source.datasets if context.source else ()), *context.study]
-    classes = {str(image.SOPInstanceUID): str(image.SOPClassUID) for image in images}
+    classes = {str(image.SOPInstanceUID): str(image.SOPClassUID) for image in _images(context)}
     for study in result.CurrentRequestedProcedureEvidenceSequence:
         for series in study.ReferencedSeriesSequence:
             for item in series.ReferencedSOPSequence:
