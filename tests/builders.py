@@ -29,6 +29,7 @@ from phantom import (
     LESION_CENTRE_MM,
     LESION_RADIUS_MM,
     PLANES,
+    Head,
     Plane,
     affine_of,
     phantom,
@@ -67,15 +68,16 @@ def flair_series(
     description: str = "AX T2 FLAIR",
     number: int = 4,
     seed: int = 0,
+    head: Head | None = None,
 ) -> list[Dataset]:
     """A T2-FLAIR series of classic MR data sets with pixels, in order of instance number.
 
     Without `spacing_mm` (slice, row, column) the grid covers 144 mm across the slices and 220 mm
-    inside them. Equal `study` and `series` give equal UIDs.
+    inside them. Equal `study` and `series` give equal UIDs. `head` draws another one.
     """
     shape = (slices, rows, columns)
     affine = affine_of(plane, shape, spacing_mm or (144 / slices, 220 / rows, 220 / columns))
-    voxels = phantom(affine, shape, lesion=lesion, seed=seed)
+    voxels = head(affine, shape) if head else phantom(affine, shape, lesion=lesion, seed=seed)
     return [
         _classic(affine, voxels[index], index, plane, (study, series, description, number))
         for index in range(slices)

@@ -7,7 +7,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import EnhancedMRImageStorage
 
 from mr_headers import decimals, item, series_headers, set_identity, set_pixels, study_headers, uid
-from phantom import AXIAL, Plane, affine_of, phantom
+from phantom import AXIAL, Head, Plane, affine_of, phantom
 
 
 def enhanced_flair(
@@ -23,6 +23,7 @@ def enhanced_flair(
     description: str = "AX T2 FLAIR",
     number: int = 4,
     seed: int = 0,
+    head: Head | None = None,
 ) -> Dataset:
     """The same head as one Enhanced MR data set; frame `n` is slice `n - 1`."""
     shape = (slices, rows, columns)
@@ -31,7 +32,8 @@ def enhanced_flair(
     series_headers(dataset, study, series, description, number, plane)
     set_identity(dataset, EnhancedMRImageStorage, uid("image", study, series))
     _enhanced_headers(dataset, slices)
-    set_pixels(dataset, phantom(affine, shape, lesion=lesion, seed=seed))
+    voxels = head(affine, shape) if head else phantom(affine, shape, lesion=lesion, seed=seed)
+    set_pixels(dataset, voxels)
     dataset.SharedFunctionalGroupsSequence = Items([_shared_groups(affine, plane)])
     dataset.PerFrameFunctionalGroupsSequence = Items(
         [_frame_groups(affine, index) for index in range(slices)]

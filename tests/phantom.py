@@ -1,10 +1,13 @@
 """A head with ventricles and a lesion, drawn in patient coordinates (LPS mm) on any grid."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+Head = Callable[[NDArray[np.float64], tuple[int, int, int]], NDArray[np.uint16]]
+"""Draws a head on the grid of an affine to LPS mm: voxels `[slice, row, column]`, 12 bit."""
 
 HEAD_CENTRE_MM = (4.0, -12.0, 25.0)
 HEAD_AXES_MM = (68.0, 86.0, 66.0)

@@ -35,6 +35,41 @@ def analysed(
     return Analysed(context=_context(datasets, answer), findings=answer, volume=volume)
 
 
+def marked(
+    datasets: Sequence[Dataset],
+    volume: Volume,
+    anomaly: NDArray[np.float32],
+    labels: NDArray[np.uint16],
+) -> Analysed:
+    """A series in which one region was found, label 1."""
+    scores = anomaly.max(axis=(1, 2)).astype(np.float64)
+    answer = Findings(
+        anomaly_map=anomaly,
+        labels=labels,
+        slice_scores=scores,
+        slice_p_values=np.exp(-scores),
+        slice_anomalous=np.asarray(labels.any(axis=(1, 2)), dtype=np.bool_),
+        study_score=float(scores.max()),
+        study_p_value=0.01,
+        pixel_threshold=1.0,
+        regions=(builders.region(volume, anomaly, labels, 1),),
+    )
+    return Analysed(context=_context(datasets, answer), findings=answer, volume=volume)
+
+
+def unmarked(case: Analysed) -> Analysed:
+    """The same series in which nothing was found."""
+    answer = replace(
+        case.findings,
+        anomaly_map=np.zeros_like(case.findings.anomaly_map),
+        labels=np.zeros_like(case.findings.labels),
+        regions=(),
+    )
+    return Analysed(
+        context=_context(case.context.study, answer), findings=answer, volume=case.volume
+    )
+
+
 def not_analysed(datasets: Sequence[Dataset]) -> ResultContext:
     """A study in which no series could be read."""
     return ResultContext(
