@@ -287,3 +287,47 @@ def test_rules_from_the_configuration_replace_the_built_in_ones() -> None:
 def test_a_broken_pattern_is_refused_with_a_sentence() -> None:
     with pytest.raises(ConfigurationError, match="not a regular expression"):
         SeriesRules(include=("(",))
+
+
+@pytest.mark.parametrize(("across_mm", "chosen"), [(1.0, True), (2.0, True), (2.5, False)])
+def test_sagittal_slices_are_read_where_they_are_thin(across_mm: float, chosen: bool) -> None:
+    thin = builders.flair_series(
+        slices=70,
+        rows=8,
+        columns=8,
+        spacing_mm=(across_mm, 20.0, 20.0),
+        plane=builders.PLANES["sagittal"],
+        description="SAG 3D FLAIR",
+    )
+    decision = only(series.choose(thin))
+    assert decision.chosen is chosen
+    if chosen:
+        assert decision.reason.startswith("a sagittal T2-FLAIR")
+
+
+def test_axial_slices_are_preferred_to_thin_sagittal_ones() -> None:
+    thin = builders.flair_series(
+        slices=70,
+        rows=8,
+        columns=8,
+        spacing_mm=(1.0, 20.0, 20.0),
+        plane=builders.PLANES["sagittal"],
+        series="sagittal",
+        number=9,
+    )
+    choice = series.choose(flair() + thin)
+    chosen = {decision.chosen: decision for decision in choice.decisions}
+    assert chosen[True].reason.startswith("an axial T2-FLAIR")
+    assert "its slices are not axial" in chosen[False].reason
+
+
+def test_what_another_program_computed_is_not_read() -> None:
+    own = flair()
+    others = builders.flair_series(rows=8, columns=8, series="denoised", number=9)
+    for image in others:
+        image.ImageType = ["DERIVED", "SECONDARY"]
+        image.Manufacturer = "Denoiser Ltd"
+    choice = series.choose(own + others)
+    assert choice.series_uid == own[0].SeriesInstanceUID
+    reasons = {one.series_uid: one.reason for one in choice.decisions}
+    assert "by Denoiser Ltd, not by the scanner" in reasons[others[0].SeriesInstanceUID]
