@@ -36,6 +36,7 @@ class RunningNode:
 
     folder: Path
     destinations: tuple[AnyDestination, ...] = ()
+    profiles: dict[str, list[str]] = field(default_factory=dict)  # TOML lines by destination
     role: str = "serve"
     quiet_seconds: float = 0.5
     database_url: str = ""
@@ -83,6 +84,8 @@ class RunningNode:
         ]
         for peer in self.destinations:
             lines += _destination(peer)
+            if peer.name in self.profiles:
+                lines += ["[destinations.results]", *self.profiles[peer.name]]
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / f"{self.role}.toml"
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
