@@ -34,9 +34,11 @@ THIN_MM, THICK_MM = (1.5, 1.5, 1.5), (5.0, 1.25, 1.25)
 
 def _series(plane: str, *, thin: bool = False, nod_degrees: float = 0.0) -> Series:
     """The real head; slices tilted as it nods are anatomically axial, as a technologist plans."""
-    shape = {"slices": 130, "rows": 160, "columns": 160} if thin else {"rows": 176, "columns": 176}
+    slices, size = (130, 160) if thin else (28, 176)
     return builders.flair_series(
-        **({"slices": 28} | shape),  # type: ignore[arg-type]
+        slices=slices,
+        rows=size,
+        columns=size,
         plane=PLANES[plane],
         spacing_mm=THIN_MM if thin else THICK_MM,
         head=partial(real_head.head, nod_degrees=nod_degrees),

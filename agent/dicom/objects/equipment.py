@@ -4,7 +4,7 @@ from copy import copy, deepcopy
 from datetime import datetime, timedelta, timezone
 from functools import cache
 from io import BytesIO
-from typing import Final
+from typing import Any, Final
 
 import highdicom
 from pydicom.charset import convert_encodings
@@ -103,6 +103,28 @@ def series_uid(context: ResultContext, role: Role) -> str:
 def instance_uid(context: ResultContext, role: Role, *parts: object) -> str:
     """One object of a role; `parts` tell several of them apart."""
     return identifiers.uid(context.namespace, context.identity, role, *context.form, *parts)
+
+
+def names(context: ResultContext, role: Role) -> dict[str, Any]:
+    """What highdicom's constructors ask of the one object of a role."""
+    return {
+        "series_instance_uid": series_uid(context, role),
+        "series_number": context.series_number(role),
+        "sop_instance_uid": instance_uid(context, role),
+        "instance_number": 1,
+        "manufacturer": MANUFACTURER,
+    }
+
+
+def device(context: ResultContext) -> dict[str, Any]:
+    """What its constructors of images ask of the maker beside that."""
+    return {
+        "manufacturer_model_name": model_title(context)[:64],
+        "software_versions": context.analysis.code_version[:64],
+        "device_serial_number": serial_number(context),
+        "content_creator_name": f"{context.device_name}^",
+        "transfer_syntax_uid": ExplicitVRLittleEndian,
+    }
 
 
 def software_versions(context: ResultContext) -> list[str]:

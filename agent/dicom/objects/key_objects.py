@@ -25,11 +25,7 @@ def document(
             observer_device_context=observer(context),
             description=equipment.printable(text, context),
         ),
-        series_instance_uid=equipment.series_uid(context, role),
-        series_number=context.series_number(role),
-        sop_instance_uid=equipment.instance_uid(context, role),
-        instance_number=1,
-        manufacturer=equipment.MANUFACTURER,
+        **equipment.names(context, role),
     )
     equipment.stamp(result, context, role)
     return result

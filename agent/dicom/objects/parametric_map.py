@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
-from pydicom.uid import ExplicitVRLittleEndian
 
 from agent.dicom import codes
 from agent.dicom.objects import equipment, frames, planes
@@ -41,21 +40,13 @@ def build(context: ResultContext, findings: Findings, values: MapValues) -> Data
     result = highdicom.pm.ParametricMap(
         source_images=planes.slice_stand_ins(source),
         pixel_array=stored,
-        series_instance_uid=equipment.series_uid(context, Role.PARAMETRIC_MAP),
-        series_number=context.series_number(Role.PARAMETRIC_MAP),
-        sop_instance_uid=equipment.instance_uid(context, Role.PARAMETRIC_MAP),
-        instance_number=1,
-        manufacturer=equipment.MANUFACTURER,
-        manufacturer_model_name=equipment.model_title(context)[:64],
-        software_versions=context.analysis.code_version[:64],
-        device_serial_number=equipment.serial_number(context),
+        **equipment.names(context, Role.PARAMETRIC_MAP),
+        **equipment.device(context),
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[mapping],
         voi_lut_transformations=[_window(top, values)],
         content_label="ANOMALY_MAP",
         content_description="How far each voxel deviates from tumour-free brain",
-        content_creator_name=f"{context.device_name}^",
-        transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     if source.frame_numbers is not None:
         frames.name_sources(result, source.frame_numbers)

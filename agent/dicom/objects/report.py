@@ -33,11 +33,7 @@ def build(
     result: Dataset = _CLASSES[context.profile.report](
         evidence=_evidence(context, segmentation),
         content=_content(context, findings, segmentation),
-        series_instance_uid=equipment.series_uid(context, Role.REPORT),
-        series_number=context.series_number(Role.REPORT),
-        sop_instance_uid=equipment.instance_uid(context, Role.REPORT),
-        instance_number=1,
-        manufacturer=equipment.MANUFACTURER,
+        **equipment.names(context, Role.REPORT),
         is_complete=True,
         is_final=False,
         is_verified=False,

@@ -3,7 +3,6 @@
 import highdicom
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian
 
 from agent.dicom import codes
 from agent.dicom.objects import equipment, frames, planes
@@ -55,18 +54,10 @@ def _encode(context: ResultContext, source: SourceImages, findings: Findings) ->
         pixel_array=np.ascontiguousarray(findings.labels),
         segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[_segment(context, lesion) for lesion in context.lesions],
-        series_instance_uid=equipment.series_uid(context, Role.SEGMENTATION),
-        series_number=context.series_number(Role.SEGMENTATION),
-        sop_instance_uid=equipment.instance_uid(context, Role.SEGMENTATION),
-        instance_number=1,
-        manufacturer=equipment.MANUFACTURER,
-        manufacturer_model_name=equipment.model_title(context)[:64],
-        software_versions=context.analysis.code_version[:64],
-        device_serial_number=equipment.serial_number(context),
+        **equipment.names(context, Role.SEGMENTATION),
+        **equipment.device(context),
         content_label="ANOMALY",
         content_description="Regions that the model could not restore as tumour-free brain",
-        content_creator_name=f"{context.device_name}^",
-        transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=True,
     )
 
