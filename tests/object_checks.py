@@ -118,8 +118,8 @@ def _judge(
         warnings=tuple(sorted(warnings)),
         unexplained=tuple(validators.unexplained(said)),
         dcmqi=_ask_dcmqi(made[0], files[0], case, folder / "dcmqi"),
-        highdicom=_ask_highdicom(made[0], files[0], case),
-        orthanc=None if orthanc is None else _ask_orthanc(made, files, orthanc),
+        highdicom=read_back(made[0], files[0], case),
+        orthanc=None if orthanc is None else ask_orthanc(made, files, orthanc),
     )
 
 
@@ -168,12 +168,15 @@ def _same_values(
     return "" if most <= off else f"values off by {most:g}"
 
 
-def _ask_highdicom(dataset: Dataset, file: Path, case: Analysed) -> str:
+def read_back(dataset: Dataset, file: Path, case: Analysed) -> str:
+    """What differs once highdicom, or pydicom where it has no reader, reads an object."""
     read = dcmread(file)
     if dataset.Modality == "SEG":
         seg = highdicom.seg.segread(file)
         voxels = seg.get_volume(combine_segments=True, skip_overlap_checks=False).array
-        counts = np.bincount(voxels.ravel().astype(int), minlength=3)[1:]
+        counts = np.bincount(voxels.ravel().astype(int), minlength=len(case.findings.regions) + 1)[
+            1:
+        ]
         wanted = [int((case.findings.labels == one.number).sum()) for one in case.findings.regions]
         return "" if counts.tolist() == wanted else f"{counts.tolist()} voxels, not {wanted}"
     if dataset.Modality == "SR":
@@ -199,7 +202,8 @@ def _map_read_back(read: Dataset, case: Analysed) -> str:
     return _same_values(real, np.array(corners, dtype=float), case, allowed)
 
 
-def _ask_orthanc(made: list[Dataset], files: list[Path], orthanc: Orthanc) -> str:
+def ask_orthanc(made: list[Dataset], files: list[Path], orthanc: Orthanc) -> str:
+    """What an Orthanc refuses of these objects, or gives back changed."""
     items = [
         SendItem(
             path=file,

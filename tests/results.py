@@ -32,6 +32,11 @@ def analysed(
     """A series of the phantom builders, analysed."""
     volume = builders.volume(datasets)
     answer = builders.findings(volume, abnormal=abnormal, mass_like=mass_like)
+    return of_answer(datasets, volume, answer)
+
+
+def of_answer(datasets: Sequence[Dataset], volume: Volume, answer: Findings) -> Analysed:
+    """A series with the answer given."""
     return Analysed(context=_context(datasets, answer), findings=answer, volume=volume)
 
 

@@ -7,7 +7,7 @@ from io import BytesIO
 from typing import Any, Final
 
 import highdicom
-from pydicom.charset import convert_encodings
+from pydicom.charset import convert_encodings, default_encoding
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
@@ -202,7 +202,9 @@ def coding_scheme() -> Sequence:
 def printable(text: str, context: ResultContext) -> str:
     """Text with a question mark for each character that the study's character set lacks."""
     named = context.head.get("SpecificCharacterSet") or "ISO_IR 6"
-    encodings = convert_encodings(named if isinstance(named, str) else list(named))
+    known = convert_encodings(named if isinstance(named, str) else list(named))
+    # pydicom takes the default repertoire for Latin-1; it is ASCII alone (PS3.5 6.1.2.1).
+    encodings = [encoding for encoding in known if encoding != default_encoding]
     return "".join(sign if _encodable(sign, encodings) else "?" for sign in text)
 
 

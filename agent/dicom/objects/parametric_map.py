@@ -107,8 +107,11 @@ def _mapping(
 def _window(top: float, values: MapValues) -> highdicom.VOILUTTransformation:
     """From nothing to the highest value, in stored values."""
     width = top if values is MapValues.FLOAT32 else float(_LARGEST)
+    # A linear window is at least 1 wide (PS3.3 C.11.2.1.2); the values of a map may all be less.
     return highdicom.VOILUTTransformation(
-        window_center=_decimal(width / 2), window_width=_decimal(width)
+        window_center=_decimal(width / 2),
+        window_width=_decimal(width),
+        voi_lut_function=highdicom.VOILUTFunctionValues.LINEAR_EXACT,
     )
 
 
