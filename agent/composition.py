@@ -1,6 +1,7 @@
 """From findings to the result objects that one kind of destination gets."""
 
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
@@ -24,7 +25,7 @@ from agent.examination import Examination, Reading
 from agent.imaging.results import Findings
 from storage.records import Analysis, ResultObject, Role, SopUid, StudyUid
 
-Objects = list[tuple[Role, Dataset]]
+Objects = Iterator[tuple[Role, Dataset]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,10 @@ def compose(
     completion_evidence: str,
     replaces: tuple[ResultObject, ...] = (),
 ) -> Objects:
-    """Every object of the profile that this result has: always a report, which comes first."""
+    """Every object of the profile that this result has: always a report, which comes first.
+
+    They are built one at a time, as they are asked for.
+    """
     findings = examined.result if isinstance(examined.result, Findings) else None
     loaded = examined.loaded if findings else None
     context = ResultContext(
@@ -73,10 +77,9 @@ def compose(
         profile=appearance.profile,
         device_name=appearance.device_name,
     )
-    objects = build(context, findings, loaded)
-    for role, dataset in objects:
+    for role, dataset in build(context, findings, loaded):
         encoding.encode(dataset, role, appearance.profile)
-    return objects
+        yield role, dataset
 
 
 def build(
@@ -86,29 +89,26 @@ def build(
     seg = None
     if findings and context.profile.segmentation and segmentation.possible(context):
         seg = segmentation.build(context, findings)
-    objects: Objects = [(Role.REPORT, report.build(context, findings=findings, segmentation=seg))]
+    yield Role.REPORT, report.build(context, findings=findings, segmentation=seg)
     if seg is not None:
-        objects.append((Role.SEGMENTATION, seg))
+        yield Role.SEGMENTATION, seg
     if findings and loaded:
-        objects += _pictures(context, findings, loaded)
+        yield from _pictures(context, findings, loaded)
     if context.profile.key_images and context.lesions:
-        objects.append((Role.KEY_IMAGES, key_images.build(context)))
+        yield Role.KEY_IMAGES, key_images.build(context)
     if context.profile.rejection_note and context.replaces:
-        objects.append((Role.REJECTION_NOTE, rejection_note.build(context)))
-    return objects
+        yield Role.REJECTION_NOTE, rejection_note.build(context)
 
 
 def _pictures(context: ResultContext, findings: Findings, loaded: volumes.LoadedSeries) -> Objects:
     """What shows the map itself."""
     profile = context.profile
-    objects: Objects = []
     if profile.heatmap is not Slices.OFF:
-        pictures = heatmap.build(context, findings, loaded.volume, slices=profile.heatmap)
-        objects += [(Role.HEATMAP, picture) for picture in pictures]
+        for picture in heatmap.build(context, findings, loaded.volume, slices=profile.heatmap):
+            yield Role.HEATMAP, picture
     if profile.parametric_map is not MapValues.OFF and parametric_map.possible(context):
         placed = parametric_map.build(context, findings, profile.parametric_map)
-        objects.append((Role.PARAMETRIC_MAP, placed))
+        yield Role.PARAMETRIC_MAP, placed
     if profile.derived_series and derived_series.possible(context):
-        images = derived_series.build(context, findings)
-        objects += [(Role.DERIVED_SERIES, image) for image in images]
-    return objects
+        for image in derived_series.build(context, findings):
+            yield Role.DERIVED_SERIES, image

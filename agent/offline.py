@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pydicom.dataset import Dataset
-
 from agent import composition, examination, export, pictures, pipeline, readers
 from agent.composition import Appearance
 from agent.dicom import windows
@@ -96,7 +94,7 @@ def _dicom(
     stated = windows.stated(examined.loaded.source) if examined.loaded else ()
     answer = Answer(volume=volume, result=examined.result, windows=stated)
     export.write(out, [answer], model, source_column=export.DICOM_COLUMN)
-    _write_objects(out / "dicom", [(role.value, dataset) for role, dataset in objects])
+    _write_objects(out / "dicom", objects)
     return [examined.result]
 
 
@@ -106,7 +104,7 @@ def _check_one_study(reading: Reading) -> None:
         raise UnreadableInput(f"There are {len(found)} studies in this folder; name one of them.")
 
 
-def _write_objects(folder: Path, objects: Sequence[tuple[str, Dataset]]) -> None:
+def _write_objects(folder: Path, objects: composition.Objects) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.dcm"):  # of an earlier run
         old.unlink()

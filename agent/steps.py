@@ -167,7 +167,8 @@ class AnalysisSteps:
                 completion_evidence=study.completion_evidence or "",
                 replaces=self._replaced(key, report_uid, profile),
             )
-            stored += [self._store(key, role, profile, dataset) for role, dataset in objects]
+            for role, dataset in objects:  # one at a time: a set may be larger than memory likes
+                stored.append(self._store(key, role, profile, dataset))
         return stored
 
     def _look(self, profile: Profile) -> Appearance:

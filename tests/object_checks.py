@@ -23,6 +23,8 @@ from orthanc import Orthanc
 from results import Analysed, points_mm
 from storage.records import ResultObject, Role, SeriesUid, SopUid
 
+Built = list[tuple[Role, Dataset]]
+
 EVERYTHING = Profile(
     parametric_map=MapValues.FLOAT32, key_images=True, derived_series=True, rejection_note=True
 )
@@ -76,12 +78,12 @@ class Verdict:
         return not any(faults)
 
 
-def objects(case: Analysed, profile: Profile) -> composition.Objects:
+def objects(case: Analysed, profile: Profile) -> Built:
     """The objects of a profile, as those that replace an older result."""
     context = replace(case.context, profile=profile, replaces=OLD_RESULT)
     assert context.source is not None
     loaded = LoadedSeries(volume=case.volume, source=context.source)
-    return composition.build(context, case.findings, loaded)
+    return list(composition.build(context, case.findings, loaded))
 
 
 def judged(

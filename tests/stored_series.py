@@ -18,12 +18,12 @@ import object_checks
 import results
 import validators
 from agent import examination
-from agent.composition import Objects
 from agent.dicom import series, volumes
 from agent.dicom.objects import encoding
 from agent.dicom.objects.profiles import Profile, Syntax
 from agent.imaging.results import Findings
 from agent.imaging.volume import Volume
+from object_checks import Built
 from results import Analysed
 from storage.records import Role, StudyUid
 
@@ -109,7 +109,7 @@ def painted(volume: Volume, labels: NDArray[np.uint16]) -> Findings:
     )
 
 
-def faults(made: Objects, case: Analysed, folder: Path, *, sheared: bool = False) -> list[str]:
+def faults(made: Built, case: Analysed, folder: Path, *, sheared: bool = False) -> list[str]:
     """What dciodvfy, pydicom and highdicom find wrong with the first object of each kind.
 
     highdicom makes no volume of frames that are `sheared` by a gantry tilt.
@@ -145,13 +145,13 @@ def _name(keyword: str) -> str:
     return dictionary_description(keyword)
 
 
-def first_of_each(made: Objects) -> Objects:
+def first_of_each(made: Built) -> Built:
     """One object of each kind."""
     return list(dict(reversed(made)).items())[::-1]
 
 
 def encoded(
-    made: Objects, profile: Profile, folder: Path, syntaxes: Iterable[Syntax] = Syntax
+    made: Built, profile: Profile, folder: Path, syntaxes: Iterable[Syntax] = Syntax
 ) -> list[Dataset]:
     """One object of each kind as it is read back from each transfer syntax."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -49,7 +49,7 @@ def phantom(plane: Plane, name: str) -> ShownStudy:
     one = results.analysed(images)
     seg = segmentation.build(one.context, one.findings)
     written = report.build(one.context, findings=one.findings, segmentation=seg)
-    pictures = heatmap.build(one.context, one.findings, one.volume)
+    pictures = list(heatmap.build(one.context, one.findings, one.volume))
     labels, affine = one.findings.labels, one.volume.affine
     return ShownStudy(
         images=tuple(images),

@@ -7,6 +7,7 @@ Whatever can change a result therefore belongs to its identity.
 import hashlib
 from dataclasses import astuple, dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Final
 from uuid import UUID, uuid5
 
@@ -45,6 +46,11 @@ class ResultIdentity:
     result_sha256: str
     schema_version: int = SCHEMA_VERSION
 
+    @cached_property
+    def parts(self) -> tuple[str, ...]:
+        """All of it, in the order of the fields."""
+        return tuple(map(str, astuple(self)))
+
 
 def identity_of(study_uid: StudyUid, analysis: Analysis) -> ResultIdentity:
     """The identity of what an analysis said about a study."""
@@ -73,7 +79,7 @@ def identity_of(study_uid: StudyUid, analysis: Analysis) -> ResultIdentity:
 
 def uid(namespace: UUID, identity: ResultIdentity, role: str, *parts: object) -> SopUid:
     """The UID for `role` (and `parts` of it: a source SOP Instance UID, a number) of a result."""
-    return SopUid(_derived(namespace, *astuple(identity), role, *parts))
+    return SopUid(_derived(namespace, *identity.parts, role, *parts))
 
 
 def lesion_tracking_uid(namespace: UUID, identity: ResultIdentity, number: int) -> str:

@@ -121,7 +121,7 @@ class Painter:
     def plain(self, index: int) -> Image.Image:
         """One slice without any mark."""
         level = Image.fromarray(self.scale.window.levels(self._volume.voxels[index]))
-        return level.resize(self._size, Image.Resampling.BICUBIC).convert("RGB")
+        return level.resize(self._size, Image.Resampling.BILINEAR).convert("RGB")
 
     def _colour(self, picture: Image.Image, anomaly: Grey) -> None:
         above = anomaly >= self.scale.threshold

@@ -1,8 +1,8 @@
 """Building the default set of a study, beside highdicom's straightforward use on the same study.
 
 `python tests/benchmarks/compose.py`: 24 slices of 2D axial and 180 slices of 3D sagittal MR, 256 x
-256, interleaved runs. Each is a process of its own that holds the analysed series and has built a
-small one before, as a worker has. "Straightforward" is a Structured Report whose image library
+256, interleaved runs. Each is a process of its own that holds the analysed series and has built
+such a set before, as a worker has. "Straightforward" is a Structured Report whose image library
 describes every slice, and our Segmentation; it makes no pictures. Processor seconds of building
 and encoding, without reading the images.
 """
@@ -23,13 +23,13 @@ from highdicom import sr
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import builders
 import geometries
-import object_checks
 import results
+from agent import composition
 from agent.dicom import codes
 from agent.dicom.objects import measurements, segmentation
 from agent.dicom.objects.profiles import USUAL
+from agent.dicom.volumes import LoadedSeries
 from results import Analysed
 
 ROUNDS = 5
@@ -39,7 +39,10 @@ CASES = ("24-slice 2D axial", "180-slice 3D sagittal")
 
 def ours(case: Analysed) -> int:
     """Report, Segmentation and a heatmap for each slice, written as files into memory."""
-    objects = object_checks.objects(replace(case, context=replace(case.context)), USUAL)
+    assert case.context.source is not None
+    context = replace(case.context, profile=USUAL)
+    loaded = LoadedSeries(volume=case.volume, source=case.context.source)
+    objects = composition.build(context, case.findings, loaded)
     return sum(len(results.encoded(dataset)) for _, dataset in objects)
 
 
@@ -75,9 +78,9 @@ def straightforward(case: Analysed) -> int:
 
 def run(build: Callable[[Analysed], int], file: Path, out: object) -> None:
     """One build in this process: processor seconds, peak and growth of memory, MB made."""
-    build(results.analysed(builders.flair_series(slices=3)))
     with file.open("rb") as stored:
         case = pickle.load(stored)
+    build(case)
     before = peak_mb()
     used = time.process_time()
     size = build(case)

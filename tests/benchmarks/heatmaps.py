@@ -48,7 +48,7 @@ def times(case: results.Analysed) -> tuple[float, float]:
     clock, processor = [], []
     for _ in range(ROUNDS):
         started, used = time.perf_counter(), time.process_time()
-        heatmap.build(case.context, case.findings, case.volume)
+        list(heatmap.build(case.context, case.findings, case.volume))
         clock.append(time.perf_counter() - started)
         processor.append(time.process_time() - used)
     return statistics.median(clock), statistics.median(processor)
@@ -57,7 +57,7 @@ def times(case: results.Analysed) -> tuple[float, float]:
 def memory_mb(case: results.Analysed) -> tuple[float, float]:
     """The most that was held while building, and what the pictures hold afterwards."""
     tracemalloc.start()
-    pictures = heatmap.build(case.context, case.findings, case.volume)
+    pictures = list(heatmap.build(case.context, case.findings, case.volume))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return peak / 1e6, sum(len(picture.PixelData) for picture in pictures) / 1e6

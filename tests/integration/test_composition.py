@@ -11,14 +11,13 @@ from pydicom.dataset import Dataset
 import builders
 import object_checks
 import results
-from agent import composition
 from agent.dicom.objects import encoding
 from agent.dicom.objects.profiles import USUAL, MapValues, Profile, ReportClass, Slices, Syntax
 from storage.records import Role
 from validators import dciodvfy_errors
 
 
-def made(profile: Profile, *, abnormal: bool = True, slices: int = 6) -> composition.Objects:
+def made(profile: Profile, *, abnormal: bool = True, slices: int = 6) -> object_checks.Built:
     case = results.analysed(builders.flair_series(slices=slices), abnormal=abnormal)
     objects = object_checks.objects(case, profile)
     for role, dataset in objects:
@@ -26,7 +25,7 @@ def made(profile: Profile, *, abnormal: bool = True, slices: int = 6) -> composi
     return objects
 
 
-def roles(objects: composition.Objects) -> list[Role]:
+def roles(objects: object_checks.Built) -> list[Role]:
     return list(dict.fromkeys(role for role, _ in objects))
 
 

@@ -22,7 +22,7 @@ from validators import dciodvfy_errors
 
 
 def built(case: results.Analysed) -> list[Dataset]:
-    return heatmap.build(case.context, case.findings, case.volume)
+    return list(heatmap.build(case.context, case.findings, case.volume))
 
 
 def corners_mm(image: Dataset) -> NDArray[np.float64]:
@@ -122,7 +122,8 @@ def test_pictures_say_that_they_are_marked_and_derived() -> None:
 
 def test_pictures_can_be_limited_to_the_slices_around_lesions() -> None:
     case = results.analysed(builders.flair_series())
-    pictures = heatmap.build(case.context, case.findings, case.volume, slices=Slices.LESIONS)
+    shown = heatmap.build(case.context, case.findings, case.volume, slices=Slices.LESIONS)
+    pictures = list(shown)
     found = np.flatnonzero(case.findings.labels.any(axis=(1, 2)))
     assert len(pictures) == found.max() - found.min() + 7
     assert [picture.InstanceNumber for picture in pictures] == list(range(1, len(pictures) + 1))
@@ -142,7 +143,7 @@ def test_a_volume_of_other_images_is_refused() -> None:
     case = results.analysed(builders.flair_series(slices=4))
     other = results.analysed(builders.flair_series(slices=5))
     with pytest.raises(ValueError, match="very volume"):
-        heatmap.build(case.context, other.findings, other.volume)
+        list(heatmap.build(case.context, other.findings, other.volume))
 
 
 def test_building_twice_gives_the_same_bytes() -> None:

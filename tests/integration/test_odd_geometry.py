@@ -12,11 +12,10 @@ from pydicom.dataset import Dataset
 
 import builders
 import stored_series
-from agent.composition import Objects
 from agent.dicom.frames import Frame, frames_of
 from agent.dicom.volumes import BadGeometry
 from mr_headers import decimals, item
-from object_checks import EVERYTHING, objects
+from object_checks import EVERYTHING, Built, objects
 from storage.records import Role
 
 Series = list[Dataset]
@@ -144,7 +143,7 @@ def placed(frame: Frame, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> P
     return np.asarray(corner + along + np.outer(rows * spacing[0], directions[3:]))
 
 
-def shown(made: Objects) -> dict[str, Points]:
+def shown(made: Built) -> dict[str, Points]:
     """The places that objects mark, from the geometry that each of them states."""
     marked: dict[str, list[Points]] = {}
     for role, dataset in made:

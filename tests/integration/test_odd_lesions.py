@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 import stored_series
-from agent.composition import Objects
-from object_checks import EVERYTHING, objects
+from object_checks import EVERYTHING, Built, objects
 from storage.records import Role
 
 ROWS, COLUMNS, SLICES = 24, 32, 6
@@ -82,7 +81,7 @@ LESIONS = {
 }
 
 
-def made_of(labels: Labels, folder: Path, *, enhanced: bool = False) -> tuple[Objects, list[str]]:
+def made_of(labels: Labels, folder: Path, *, enhanced: bool = False) -> tuple[Built, list[str]]:
     """The objects of a series with these lesions, and what is wrong with them."""
     series = stored_series.small(slices=SLICES, rows=ROWS, columns=COLUMNS, enhanced=enhanced)
     case = stored_series.analysed(stored_series.stored(series, folder / "source"), labels)
@@ -107,7 +106,7 @@ def test_the_objects_of_any_lesion_are_valid(name: str, tmp_path: Path) -> None:
     assert len(outlines(made)) == LESIONS[name].max()
 
 
-def outlines(made: Objects) -> list[NDArray[np.float64]]:
+def outlines(made: Built) -> list[NDArray[np.float64]]:
     """The polylines `(column, row)` of the report."""
     report = dict(made)[Role.REPORT]
     return [

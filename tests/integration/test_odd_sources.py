@@ -226,14 +226,15 @@ def two_series(folder: Path) -> tuple[Analysed, Analysed]:
     return pair[0], pair[1]
 
 
-def composed(case: Analysed) -> composition.Objects:
+def composed(case: Analysed) -> object_checks.Built:
     """The objects of a first result."""
     assert case.context.source is not None
     loaded = LoadedSeries(volume=case.volume, source=case.context.source)
-    return composition.build(replace(case.context, profile=EVERYTHING), case.findings, loaded)
+    context = replace(case.context, profile=EVERYTHING)
+    return list(composition.build(context, case.findings, loaded))
 
 
-def uids_of(made: composition.Objects) -> set[str]:
+def uids_of(made: object_checks.Built) -> set[str]:
     """Every UID in objects that names something, not a class of things."""
     found: set[str] = set()
 

@@ -41,7 +41,7 @@ def all_objects(datasets: Sequence[Dataset]) -> list[Dataset]:
     return [
         seg,
         report.build(case.context, findings=case.findings, segmentation=seg),
-        heatmap.build(case.context, case.findings, case.volume)[0],
+        next(heatmap.build(case.context, case.findings, case.volume)),
     ]
 
 

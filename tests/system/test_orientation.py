@@ -188,9 +188,11 @@ def test_the_model_finds_it_and_the_report_says_left(
     )
     lesions = examination.lesions(reading.study_uid, examined.result, analysis, NAMESPACE)
     assert lesions[nearest.number - 1].side is Side.LEFT
-    report = composition.compose(
-        reading, examined, analysis, Appearance(namespace=NAMESPACE), completion_evidence="test"
-    )[0][1]
+    _, report = next(
+        composition.compose(
+            reading, examined, analysis, Appearance(namespace=NAMESPACE), completion_evidence="test"
+        )
+    )
     assert _laterality(report, f"Lesion {nearest.number}") == {"Left"}
 
 

@@ -3,6 +3,8 @@
 Off unless asked for: an image that looks like an acquisition gets into hanging protocols.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
@@ -27,8 +29,8 @@ def possible(context: ResultContext) -> bool:
     return planes.frame_of_reference(context.source) is not None
 
 
-def build(context: ResultContext, findings: Findings) -> list[Dataset]:
-    """One image a slice, in slice order. Values over 4.095 are cut there.
+def build(context: ResultContext, findings: Findings) -> Iterator[Dataset]:
+    """One image a slice, in slice order, one at a time. Values over 4.095 are cut there.
 
     Raises ValueError without frame of reference; ask `possible` first.
     """
@@ -38,7 +40,6 @@ def build(context: ResultContext, findings: Findings) -> list[Dataset]:
     stored = np.rint(np.clip(findings.anomaly_map * _SCALE, 0, _LARGEST)).astype("<u2")
     window = max(float(stored.max()), findings.pixel_threshold * _SCALE, 1.0)
     stamped = equipment.encoded_once(_stamped(context, source, window))
-    images = []
     for index, (place, (named, number)) in enumerate(
         zip(planes.planes_of(source), source.slices(), strict=True)
     ):
@@ -51,8 +52,7 @@ def build(context: ResultContext, findings: Findings) -> list[Dataset]:
         references.repeat_loss(named, image)
         place.write(image)
         _set_pixels(image, stored[index])
-        images.append(image)
-    return images
+        yield image
 
 
 def _stamped(context: ResultContext, source: SourceImages, window: float) -> Dataset:

@@ -80,9 +80,16 @@ def stand_in(image: Dataset) -> Dataset:
     values are copied unread afterwards, by `stamp`.
     """
     reduced = Dataset({tag: copy(element) for tag, element in _blank().items()})
+    reduced.update(named(image))
+    reduced.Modality = Frame(image).text("Modality") or "OT"
+    return reduced
+
+
+def named(image: Dataset) -> Dataset:
+    """An image reduced to its UIDs."""
+    reduced = Dataset()
     for keyword in ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID"):
         setattr(reduced, keyword, UID(str(image.get(keyword))))
-    reduced.Modality = Frame(image).text("Modality") or "OT"
     return reduced
 
 
@@ -271,16 +278,18 @@ def encoded_once(stamped: Dataset) -> Dataset:
     write_dataset(buffer, stamped)
     parent = BytesIO(buffer.getvalue())
     encoded = read_dataset(parent, is_implicit_VR=False, is_little_endian=True)
-    encoded.file_meta = stamped.file_meta
+    if hasattr(stamped, "file_meta"):
+        encoded.file_meta = stamped.file_meta
     return encoded
 
 
 def copy_of(encoded: Dataset) -> Dataset:
     """An image of its own to go on with, from what `encoded_once` made for the series."""
-    made = Dataset({tag: copy(element) for tag, element in encoded.items()})
+    made = Dataset(dict(encoded.items()))  # encoded elements are tuples: no image can change them
     made.set_original_encoding(False, True, encoded.original_character_set)
-    meta = {tag: copy(element) for tag, element in encoded.file_meta.items()}
-    made.file_meta = FileMetaDataset(meta)
+    if hasattr(encoded, "file_meta"):
+        meta = {tag: copy(element) for tag, element in encoded.file_meta.items()}
+        made.file_meta = FileMetaDataset(meta)
     return made
 
 

@@ -1,6 +1,8 @@
 """The anomaly map as pictures: RGB Secondary Capture (PS3.3 A.8.1), one a slice, placed in the
 patient like the slice it was drawn on, so that every viewer can show and link it."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from PIL.Image import Image
 from pydicom.dataset import Dataset
@@ -23,8 +25,11 @@ _MARGIN_SLICES = 3
 
 def build(
     context: ResultContext, findings: Findings, volume: Volume, *, slices: Slices = Slices.ALL
-) -> list[Dataset]:
-    """The pictures in slice order; small slices are enlarged so that the texts can be read."""
+) -> Iterator[Dataset]:
+    """The pictures in slice order, one at a time: all of them together take much memory.
+
+    Small slices are enlarged so that the texts can be read.
+    """
     source = context.source
     if source is None or source.slice_count != volume.voxels.shape[0]:
         raise ValueError("A heatmap needs the images of the very volume that was analysed.")
@@ -35,15 +40,13 @@ def build(
     stamped = _stamped(context, source)
     _place(stamped, places[0], None)
     stamped = equipment.encoded_once(stamped)
-    pictures = []
     for number, index in enumerate(_indices(findings, slices), start=1):
         picture = equipment.copy_of(stamped)
         picture.InstanceNumber = number
         _name(picture, context, *images[index])
         _place(picture, places[index], places[0])
         _set_pixels(picture, painter.picture(index))
-        pictures.append(picture)
-    return pictures
+        yield picture
 
 
 def _indices(findings: Findings, slices: Slices) -> list[int]:

@@ -1,6 +1,7 @@
 """Objects that others refer to by name alone, as highdicom wants them: reduced data sets."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -25,13 +26,19 @@ def stand_ins(context: ResultContext, objects: Sequence[ResultObject]) -> list[D
 
 def source_image(image: Dataset, frame_number: int | None) -> Dataset:
     """An item of the Source Image Sequence (PS3.3 C.7.6.1.1.4): the slice a picture was made of."""
-    reference = Dataset()
+    reference = equipment.copy_of(_purpose())
     reference.ReferencedSOPClassUID = image.SOPClassUID
     reference.ReferencedSOPInstanceUID = image.SOPInstanceUID
     if frame_number is not None:
         reference.ReferencedFrameNumber = frame_number
-    reference.PurposeOfReferenceCodeSequence = Items([equipment.coded(codes.SOURCE_IMAGE)])
     return reference
+
+
+@cache
+def _purpose() -> Dataset:
+    purpose = Dataset()
+    purpose.PurposeOfReferenceCodeSequence = Items([equipment.coded(codes.SOURCE_IMAGE)])
+    return equipment.encoded_once(purpose)
 
 
 def repeat_loss(image: Dataset, made: Dataset) -> None:

@@ -98,7 +98,8 @@ def _is(item: Dataset, concept: Code) -> bool:
 
 def _evidence(context: ResultContext, segmentation: Dataset | None) -> list[Dataset]:
     """Every image of the study, by name, and the Segmentation."""
-    evidence = [equipment.stand_in(image) for image in _images(context)]
+    first, *others = _images(context)  # highdicom takes patient and study from the first
+    evidence = [equipment.stand_in(first), *map(equipment.named, others)]
     if segmentation is not None:
         evidence.append(equipment.stand_in(segmentation))
     # highdicom looks the first one's class up in its tables, which do not hold every class.
