@@ -14,12 +14,13 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e6edf3; --page: #0d1117; --line: #30363d;
         --soft: #9198a1; --mark: #ff7b72; --card: #161b22; } }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
-       color: var(--ink); background: var(--page); }
+       color: var(--ink); background: var(--page); overflow-wrap: anywhere; }
 header { border-bottom: 4px solid var(--mark); margin-bottom: 1rem; }
 header p { color: var(--mark); font-weight: 700; margin: .25rem 0; }
 h1 { font-size: 1.5rem; margin: 0; } h2 { font-size: 1.1rem; margin: 1.5rem 0 .5rem; }
 .verdict { background: var(--card); border-left: 4px solid var(--mark); padding: .75rem 1rem; }
 .verdict strong { font-size: 1.2rem; display: block; }
+.verdict, table { margin: 1rem 0; }
 table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto; }
 th, td { text-align: left; padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line);
          vertical-align: top; }

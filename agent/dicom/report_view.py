@@ -130,11 +130,24 @@ def _study(report: Dataset) -> Facts:
     """Which study it is; the patient is not named."""
     known = (
         ("Study", report.get("StudyInstanceUID")),
-        ("Study date", report.get("StudyDate")),
+        ("Study date", _day(report.get("StudyDate"))),
         ("Accession number", report.get("AccessionNumber")),
-        ("Reported", f"{report.get('ContentDate', '')} {str(report.get('ContentTime', ''))[:6]}"),
+        ("Reported", f"{_day(report.get('ContentDate'))} {_minute(report.get('ContentTime'))}"),
     )
     return tuple((name, str(value).strip()) for name, value in known if value)
+
+
+def _day(date: object) -> str:
+    """A DICOM date (VR DA) with hyphens; anything else as it is."""
+    text = str(date or "")
+    plain = len(text) == 8 and text.isdecimal()
+    return f"{text[:4]}-{text[4:6]}-{text[6:]}" if plain else text
+
+
+def _minute(time: object) -> str:
+    """Hour and minute of a DICOM time (VR TM)."""
+    text = str(time or "")
+    return f"{text[:2]}:{text[2:4]}" if text[:4].isdecimal() else text
 
 
 def _facts(group: Dataset) -> Facts:
