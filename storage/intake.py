@@ -28,9 +28,9 @@ def record_instances(session: Session, instances: Sequence[Instance]) -> frozens
     """Record received images whose files are durable; the revisions that receive because of them.
 
     An image that is here already with the same content changes nothing, except that a study
-    still receiving counts it as a sign of life. Computed images that come late join the newest
-    revision without opening another: two programs that answer each other's results would
-    otherwise never end. Studies are taken in the order of their UIDs, so
+    still receiving counts it as a sign of life. Computed images of a new series that come late join
+    the newest revision without opening another: two programs that answer each other's results
+    would otherwise never end. Studies are taken in the order of their UIDs, so
     that two listeners with overlapping batches wait for each other instead of locking up.
     """
     by_study: dict[StudyUid, list[Instance]] = defaultdict(list)
@@ -73,13 +73,27 @@ def _record(session: Session, arrived: Sequence[Instance]) -> StudyKey | None:
     known = _current_contents(session, arrived)
     news = _news(known, arrived, revision)
     if not receiving:
-        if all(row["computed"] for row in news.rows):
+        if not _opens(session, newest, news):
             _join_closed(session, newest, _news(known, arrived, newest.revision))
             return None
         newest = _open_next(session, newest, arrived)
     _write(session, newest, news)
     _touch(session, newest, arrived, news.added_count)
     return newest.key
+
+
+def _opens(session: Session, newest: Study, news: _News) -> bool:
+    """Whether the images are worth a new revision: acquired ones, or more of what was read."""
+    if any(not row["computed"] for row in news.rows):
+        return True
+    table = tables.instance
+    closed_at = newest.completed_at or newest.finished_at
+    was_read = select(table.c.id).where(
+        table.c.study_uid == newest.study_uid,
+        table.c.series_uid.in_({row["series_uid"] for row in news.rows}),
+        table.c.received_at <= closed_at,  # what joined later was not
+    )
+    return session.scalars(was_read.limit(1)).first() is not None
 
 
 def _join_closed(session: Session, newest: Study, news: _News) -> None:

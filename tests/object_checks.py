@@ -198,7 +198,7 @@ def read_back(dataset: Dataset, file: Path, case: Analysed) -> str:
 def _map_read_back(read: Dataset, case: Analysed) -> str:
     shared = read.SharedFunctionalGroupsSequence[0].RealWorldValueMappingSequence[0]
     real = read.pixel_array * shared.RealWorldValueSlope + shared.RealWorldValueIntercept
-    allowed = 0.0 if "FloatPixelData" in read else shared.RealWorldValueSlope / 2 * (1 + 1e-3)
+    allowed = 0.0 if "FloatPixelData" in read else shared.RealWorldValueSlope / 2 * (1 + 1e-6)
     frames = read.PerFrameFunctionalGroupsSequence
     corners = [frame.PlanePositionSequence[0].ImagePositionPatient for frame in frames]
     return _same_values(real, np.array(corners, dtype=float), case, allowed)

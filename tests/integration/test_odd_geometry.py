@@ -82,7 +82,6 @@ def groups_of_each_frame() -> Series:
     return [dataset]
 
 
-FACTOR = 8  # how many times small slices are enlarged
 NARROW = (5.0, 1.1, 0.9)
 GOOD: dict[str, Callable[[], Series]] = {
     "files in any order": in_any_order,
@@ -127,7 +126,7 @@ def test_every_object_shows_the_lesion_where_the_images_say_it_lies(
     sheared = name == "gantry tilt"
     assert stored_series.faults(made, case, tmp_path / "made", sheared=sheared) == []
     half_a_voxel = min(case.volume.spacing_mm) / 2
-    for role, found in shown(made).items():
+    for role, found in shown(made, shape[1:]).items():
         assert found.shape == wanted.shape, role
         away = np.linalg.norm(found[:, None] - wanted[None], axis=2)
         assert max(away.min(axis=0).max(), away.min(axis=1).max()) < half_a_voxel, role
@@ -143,7 +142,7 @@ def placed(frame: Frame, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> P
     return np.asarray(corner + along + np.outer(rows * spacing[0], directions[3:]))
 
 
-def shown(made: Built) -> dict[str, Points]:
+def shown(made: Built, matrix: tuple[int, int]) -> dict[str, Points]:
     """The places that objects mark, from the geometry that each of them states."""
     marked: dict[str, list[Points]] = {}
     for role, dataset in made:
@@ -152,16 +151,19 @@ def shown(made: Built) -> dict[str, Points]:
             for frame, image in zip(frames_of(dataset), pixels, strict=True):
                 marked.setdefault(role, []).append(placed(frame, *np.nonzero(image)))
         elif role is Role.HEATMAP:
-            marked.setdefault(role, []).append(placed(Frame(dataset), *coloured(dataset)))
+            marked.setdefault(role, []).append(placed(Frame(dataset), *coloured(dataset, matrix)))
     return {role: np.concatenate(points) for role, points in marked.items()}
 
 
-def coloured(picture: Dataset) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def coloured(
+    picture: Dataset, matrix: tuple[int, int]
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The pixels of a picture under the middle of a source pixel that show colour."""
-    step = FACTOR
-    middles = picture.pixel_array[step // 2 :: step, step // 2 : 16 * step : step]  # no legend
-    rows, columns = np.nonzero(np.ptp(middles.astype(int), axis=-1) > 40)
-    return rows * step + step // 2, columns * step + step // 2
+    down, along = picture.Rows // matrix[0], picture.Columns // matrix[1]
+    middles = picture.pixel_array[down // 2 :: down, along // 2 :: along]
+    upper = middles[: 3 * len(middles) // 4]  # below is the legend
+    rows, columns = np.nonzero(np.ptp(upper.astype(int), axis=-1) > 40)
+    return rows * down + down // 2, columns * along + along // 2
 
 
 def shifted(series: Series, index: int, millimetres: float) -> Series:

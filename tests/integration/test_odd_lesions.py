@@ -113,6 +113,7 @@ def outlines(made: Built) -> list[NDArray[np.float64]]:
         np.array(item.GraphicData, dtype=np.float64).reshape(-1, 2)
         for item in below(report)
         if item.get("GraphicType") == "POLYLINE"
+        and item.ConceptNameCodeSequence[0].CodeMeaning == "Image Region"
     ]
 
 

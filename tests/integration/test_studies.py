@@ -26,6 +26,7 @@ from storage.records import (
 
 FIRST, SECOND = StudyKey(f"{UID}#1"), StudyKey(f"{UID}#2")
 LATER = NOW + timedelta(minutes=5)
+RESULT = SeriesUid("1.2.826.0.1.999")  # of another program
 WORK = (
     StudyState.COMPLETE,
     StudyState.ANALYSING,
@@ -272,7 +273,7 @@ class TestComputedImages:
     def test_late_ones_open_no_revision(self, database: Database) -> None:
         """Else two programs that answer each other's results would never end."""
         bring_to(database, StudyState.DELIVERED)
-        late = image(9, computed=True)
+        late = image(9, computed=True, series_uid=RESULT, received_at=NOW + timedelta(hours=1))
         assert record(database, late) == frozenset()
         with database.read() as session:
             assert studies.latest(session, UID).revision == 1
@@ -282,7 +283,8 @@ class TestComputedImages:
         self, database: Database
     ) -> None:
         bring_to(database, StudyState.DELIVERED)
-        assert record(database, image(8), image(9, computed=True)) == {SECOND}
+        late = image(9, computed=True, series_uid=RESULT)
+        assert record(database, image(8), late) == {SECOND}
         with database.read() as session:
             assert len(studies.instances_of(session, SECOND)) == 4
 
@@ -291,13 +293,23 @@ class TestComputedImages:
         with database.read() as session:
             assert studies.latest(session, UID).instance_count == 2
 
-    def test_a_changed_one_that_comes_late_leaves_what_was_read(self, database: Database) -> None:
-        record(database, image(1), image(9, computed=True))
+    def test_more_of_a_series_that_was_read_opens_a_revision(self, database: Database) -> None:
+        """A scanner's reformat may bear a name that we do not know."""
+        record(database, image(1, computed=True, received_at=NOW))
         complete(database)
-        assert record(database, image(9, content="new", computed=True)) == frozenset()
-        with database.read() as session:
-            kept = {one.path for one in studies.instances_of(session, FIRST)}
-        assert kept == {image(1).path, image(9).path}
+        assert record(database, image(2, computed=True)) == {SECOND}
+
+    def test_the_same_again_changes_nothing(self, database: Database) -> None:
+        bring_to(database, StudyState.DELIVERED)
+        late = image(9, computed=True, series_uid=RESULT)
+        assert record(database, late) == record(database, late) == frozenset()
+
+    def test_a_late_series_that_comes_in_pieces_opens_none_either(self, database: Database) -> None:
+        bring_to(database, StudyState.DELIVERED)
+        hour = timedelta(hours=1)
+        for number in (8, 9):
+            late = image(number, computed=True, series_uid=RESULT, received_at=NOW + hour)
+            assert record(database, late) == frozenset()
 
 
 class TestSeveralListeners:

@@ -86,7 +86,8 @@ def _stored(
     if values is MapValues.FLOAT32:
         return np.ascontiguousarray(real), _mapping((0.0, highest), 1.0)
     slope = highest / _LARGEST
-    rounded = np.rint(np.clip(real / slope, 0, _LARGEST)).astype(np.uint16)
+    # In double precision: a float32 near 65535 is off by more than rounding is.
+    rounded = np.rint(np.clip(real / np.float64(slope), 0, _LARGEST)).astype(np.uint16)
     return rounded, _mapping((0, _LARGEST), slope)
 
 
