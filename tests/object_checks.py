@@ -131,7 +131,7 @@ def _ask_dcmqi(dataset: Dataset, file: Path, case: Analysed, folder: Path) -> st
     if "FloatPixelData" in dataset:  # it crashes on maps of integers, whoever made them
         values, affine = dcmqi.map_values(file, folder)
         return _same_values(values, _starts_mm(affine, len(values)), case)
-    if dataset.SOPClassUID == "1.2.840.10008.5.1.4.1.1.88.34":
+    if dataset.Modality == "SR":
         groups = dcmqi.report_groups(file, folder)
         wanted = 1 + 2 * len(case.context.lesions)
         return "" if len(groups) == wanted else f"{len(groups)} groups of {wanted}"

@@ -39,7 +39,7 @@ def _row(name: str, verdict: Verdict) -> str:
     cells = (
         *(name, verdict.name, verdict.files, verdict.errors),
         f"{len(verdict.warnings)}, {len(verdict.unexplained)} unexplained",
-        "reads no such object" if verdict.dcmqi is None else verdict.dcmqi or "equal",
+        "no reader" if verdict.dcmqi is None else verdict.dcmqi or "equal",
         verdict.highdicom or "equal",
         verdict.orthanc or "equal",
     )
