@@ -14,6 +14,7 @@ from agent.dicom.objects import (
     heatmap,
     key_images,
     parametric_map,
+    planes,
     profiles,
     rejection_note,
     report,
@@ -106,9 +107,11 @@ def _pictures(context: ResultContext, findings: Findings, loaded: volumes.Loaded
     if profile.heatmap is not Slices.OFF:
         for picture in heatmap.build(context, findings, loaded.volume, slices=profile.heatmap):
             yield Role.HEATMAP, picture
-    if profile.parametric_map is not MapValues.OFF and parametric_map.possible(context):
+    if not planes.are_placed(context.source):
+        return
+    if profile.parametric_map is not MapValues.OFF:
         placed = parametric_map.build(context, findings, profile.parametric_map)
         yield Role.PARAMETRIC_MAP, placed
-    if profile.derived_series and derived_series.possible(context):
+    if profile.derived_series:
         for image in derived_series.build(context, findings):
             yield Role.DERIVED_SERIES, image

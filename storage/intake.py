@@ -73,6 +73,8 @@ def _record(session: Session, arrived: Sequence[Instance]) -> StudyKey | None:
     known = _current_contents(session, arrived)
     news = _news(known, arrived, revision)
     if not receiving:
+        if not news.rows:
+            return None
         if not _opens(session, newest, news):
             _join_closed(session, newest, _news(known, arrived, newest.revision))
             return None
@@ -101,8 +103,7 @@ def _join_closed(session: Session, newest: Study, news: _News) -> None:
     replacing = [row for row in news.rows if row["sop_uid"] in news.superseded]
     for row in replacing:  # the content that was read stays the valid one
         row["superseded_in"] = newest.revision
-    if news.rows:
-        session.execute(insert(tables.instance), news.rows)
+    session.execute(insert(tables.instance), news.rows)
 
 
 def _lock_newest(session: Session, arrived: Sequence[Instance]) -> Study:

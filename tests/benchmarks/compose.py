@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.queues import Queue
 from pathlib import Path
 
 import highdicom
@@ -31,6 +32,8 @@ from agent.dicom.objects import measurements, segmentation
 from agent.dicom.objects.profiles import USUAL
 from agent.dicom.volumes import LoadedSeries
 from results import Analysed
+
+Taken = tuple[float, float, float, float]
 
 ROUNDS = 5
 MOST_SECONDS, MOST_MB = 1.5, 600.0
@@ -76,7 +79,7 @@ def straightforward(case: Analysed) -> int:
     return len(results.encoded(report)) + len(results.encoded(seg))
 
 
-def run(build: Callable[[Analysed], int], file: Path, out: object) -> None:
+def run(build: Callable[[Analysed], int], file: Path, out: "Queue[Taken]") -> None:
     """One build in this process: processor seconds, peak and growth of memory, MB made."""
     with file.open("rb") as stored:
         case = pickle.load(stored)
@@ -86,7 +89,7 @@ def run(build: Callable[[Analysed], int], file: Path, out: object) -> None:
     size = build(case)
     seconds = time.process_time() - used
     peak = peak_mb()
-    out.put((seconds, peak, peak - before, size / 1e6))  # type: ignore[attr-defined]
+    out.put((seconds, peak, peak - before, size / 1e6))
 
 
 def peak_mb() -> float:
@@ -102,7 +105,7 @@ def main() -> int:
     for name in CASES:
         file = Path(tempfile.gettempdir()) / f"compose-{os.getpid()}.pickle"
         file.write_bytes(pickle.dumps(results.analysed(geometries.GEOMETRIES[name](256))))
-        taken: dict[str, list[tuple[float, float, float, float]]] = {"ours": [], "highdicom": []}
+        taken: dict[str, list[Taken]] = {"ours": [], "highdicom": []}
         for _ in range(ROUNDS):
             for way, build in (("ours", ours), ("highdicom", straightforward)):
                 queue = spawn.Queue()

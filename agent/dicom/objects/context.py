@@ -58,6 +58,11 @@ class ResultContext:
         """What the objects also depend on: the same result in another form has other UIDs."""
         return form_of(self.profile, self.device_name)
 
+    @property
+    def key_slices(self) -> list[int]:
+        """The slices on which a lesion is largest, by index."""
+        return sorted({lesion.slice_index for lesion in self.lesions})
+
     def series_number(self, role: Role) -> int:
         """The number of the series that holds the objects of a role."""
         return self.profile.series_number(role)

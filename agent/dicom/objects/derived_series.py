@@ -8,12 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 from pydicom.uid import UID, MRImageStorage
 from pydicom.valuerep import DSfloat
 
 from agent.dicom.frames import Frame
-from agent.dicom.objects import equipment, planes, references
+from agent.dicom.objects import equipment, planes, references, template
 from agent.dicom.objects.context import ResultContext
 from agent.dicom.source import SourceImages
 from agent.imaging.results import Findings
@@ -24,32 +23,23 @@ _LARGEST = 4095
 _UNKNOWN = ("ScanOptions", "MRAcquisitionType", "RepetitionTime", "EchoTime", "EchoTrainLength")
 
 
-def possible(context: ResultContext) -> bool:
-    """Whether `build` can place the images: they need a space to lie in."""
-    return planes.frame_of_reference(context.source) is not None
-
-
 def build(context: ResultContext, findings: Findings) -> Iterator[Dataset]:
     """One image a slice, in slice order, one at a time. Values over 4.095 are cut there.
 
-    Raises ValueError without frame of reference; ask `possible` first.
+    Raises ValueError without frame of reference; ask `planes.are_placed` first.
     """
     source = context.source
-    if source is None or not possible(context):
+    if source is None or not planes.are_placed(source):
         raise ValueError("The analysed series names no frame of reference to place images in.")
     stored = np.rint(np.clip(findings.anomaly_map * _SCALE, 0, _LARGEST)).astype("<u2")
     window = max(float(stored.max()), findings.pixel_threshold * _SCALE, 1.0)
-    stamped = equipment.encoded_once(_stamped(context, source, window))
+    stamped = template.encoded_once(_stamped(context, source, window))
     for index, (place, (named, number)) in enumerate(
         zip(planes.planes_of(source), source.slices(), strict=True)
     ):
-        image = equipment.copy_of(stamped)
+        image = template.copy_of(stamped)
         image.InstanceNumber = index + 1
-        names = (named.SOPInstanceUID, *(() if number is None else (number,)))
-        uid = UID(equipment.instance_uid(context, Role.DERIVED_SERIES, *names))
-        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = uid
-        image.SourceImageSequence = Sequence([references.source_image(named, number)])
-        references.repeat_loss(named, image)
+        references.name(image, context, Role.DERIVED_SERIES, named, number)
         place.write(image)
         _set_pixels(image, stored[index])
         yield image

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 import numpy as np
 from PIL.Image import Image
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence
 from pydicom.uid import UID, SecondaryCaptureImageStorage
 from pydicom.valuerep import DSfloat
 
 from agent.dicom import windows
-from agent.dicom.objects import equipment, planes, references
+from agent.dicom.objects import equipment, planes, references, template
 from agent.dicom.objects.context import ResultContext
 from agent.dicom.objects.profiles import Slices
 from agent.dicom.source import SourceImages
@@ -39,11 +38,11 @@ def build(
     images = list(source.slices())
     stamped = _stamped(context, source)
     _place(stamped, places[0], None)
-    stamped = equipment.encoded_once(stamped)
+    stamped = template.encoded_once(stamped)
     for number, index in enumerate(_indices(findings, slices), start=1):
-        picture = equipment.copy_of(stamped)
+        picture = template.copy_of(stamped)
         picture.InstanceNumber = number
-        _name(picture, context, *images[index])
+        references.name(picture, context, Role.HEATMAP, *images[index])
         _place(picture, places[index], places[0])
         _set_pixels(picture, painter.picture(index))
         yield picture
@@ -84,17 +83,6 @@ def _stamped(context: ResultContext, source: SourceImages) -> Dataset:
     picture.HighBit = 7
     picture.PixelRepresentation = 0
     return picture
-
-
-def _name(
-    picture: Dataset, context: ResultContext, image: Dataset, frame_number: int | None
-) -> None:
-    """Its own UID, and the image it was drawn on."""
-    names = (image.SOPInstanceUID, *(() if frame_number is None else (frame_number,)))
-    uid = UID(equipment.instance_uid(context, Role.HEATMAP, *names))
-    picture.SOPInstanceUID = picture.file_meta.MediaStorageSOPInstanceUID = uid
-    picture.SourceImageSequence = Sequence([references.source_image(image, frame_number)])
-    references.repeat_loss(image, picture)
 
 
 def _place(picture: Dataset, plane: planes.SlicePlane, written: planes.SlicePlane | None) -> None:

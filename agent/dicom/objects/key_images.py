@@ -13,7 +13,7 @@ def build(context: ResultContext) -> Dataset:
     if context.source is None or not context.lesions:
         raise ValueError("There is no lesion to point at; send the report alone.")
     source = context.source
-    indices = sorted({lesion.slice_index for lesion in context.lesions})
+    indices = context.key_slices
     images = {
         str(image.SOPInstanceUID): image
         for image in (planes.slice_stand_in(source, index) for index in indices)

@@ -20,20 +20,15 @@ Values = NDArray[np.float32] | NDArray[np.uint16]
 _LARGEST = 65535  # of an unsigned 16-bit value
 
 
-def possible(context: ResultContext) -> bool:
-    """Whether `build` can place a map: it needs a space to lie in."""
-    return planes.frame_of_reference(context.source) is not None
-
-
 def build(context: ResultContext, findings: Findings, values: MapValues) -> Dataset:
     """One object with a frame a slice, along the normal of the images as the volume's slices are.
 
     Real values are those of `findings.anomaly_map`, without unit, 0 where nothing deviates. As
     uint16 they are rounded to 1/65535 of the study's highest value, and the mapping restores them.
-    Raises ValueError without frame of reference; ask `possible` first.
+    Raises ValueError without frame of reference; ask `planes.are_placed` first.
     """
     source = context.source
-    if source is None or not possible(context):
+    if source is None or not planes.are_placed(source):
         raise ValueError("The analysed series names no frame of reference to place a map in.")
     stored, mapping = _stored(findings, values)
     top = max(float(findings.anomaly_map.max()), findings.pixel_threshold)

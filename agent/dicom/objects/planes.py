@@ -80,6 +80,11 @@ def frame_of_reference(source: SourceImages | None) -> str | None:
     return Frame(source.datasets[0]).text("FrameOfReferenceUID") or None
 
 
+def are_placed(source: SourceImages | None) -> bool:
+    """Whether there are slices, and a space in which something can be placed on them."""
+    return frame_of_reference(source) is not None
+
+
 def planes_of(source: SourceImages) -> list[SlicePlane]:
     """The plane of each slice. Raises ValueError where a slice does not say where it lies."""
     return [_plane(Frame(*named)) for named in source.slices()]

@@ -10,7 +10,7 @@ from pydicom.uid import UID
 
 from agent.dicom import codes
 from agent.dicom.frames import Frame
-from agent.dicom.objects import equipment
+from agent.dicom.objects import equipment, template
 from agent.dicom.objects.context import ResultContext
 from storage.records import ResultObject, Role
 
@@ -24,9 +24,9 @@ def stand_ins(context: ResultContext, objects: Sequence[ResultObject]) -> list[D
     return [_stand_in(context, item) for item in objects]
 
 
-def source_image(image: Dataset, frame_number: int | None) -> Dataset:
+def _source_image(image: Dataset, frame_number: int | None) -> Dataset:
     """An item of the Source Image Sequence (PS3.3 C.7.6.1.1.4): the slice a picture was made of."""
-    reference = equipment.copy_of(_purpose())
+    reference = template.copy_of(_purpose())
     reference.ReferencedSOPClassUID = image.SOPClassUID
     reference.ReferencedSOPInstanceUID = image.SOPInstanceUID
     if frame_number is not None:
@@ -38,10 +38,21 @@ def source_image(image: Dataset, frame_number: int | None) -> Dataset:
 def _purpose() -> Dataset:
     purpose = Dataset()
     purpose.PurposeOfReferenceCodeSequence = Items([equipment.coded(codes.SOURCE_IMAGE)])
-    return equipment.encoded_once(purpose)
+    return template.encoded_once(purpose)
 
 
-def repeat_loss(image: Dataset, made: Dataset) -> None:
+def name(
+    made: Dataset, context: ResultContext, role: Role, image: Dataset, frame_number: int | None
+) -> None:
+    """Give what was made of a slice its own UID, and say which slice that is."""
+    parts = (image.SOPInstanceUID, *(() if frame_number is None else (frame_number,)))
+    uid = UID(equipment.instance_uid(context, role, *parts))
+    made.SOPInstanceUID = made.file_meta.MediaStorageSOPInstanceUID = uid
+    made.SourceImageSequence = Items([_source_image(image, frame_number)])
+    _repeat_loss(image, made)
+
+
+def _repeat_loss(image: Dataset, made: Dataset) -> None:
     """Say of what was made from an image whether that had lost something (PS3.3 C.7.6.1.1.5)."""
     lossy = Frame(image).text("LossyImageCompression") == "01"
     made.LossyImageCompression = "01" if lossy else "00"

@@ -72,8 +72,7 @@ def _content(
 
 def _key_slices(context: ResultContext, findings: Findings) -> list[int]:
     """The slices that the report speaks of: describing all 180 of a volume costs seconds."""
-    lesions = {lesion.slice_index for lesion in context.lesions}
-    return sorted(lesions or {int(findings.slice_scores.argmax())})
+    return context.key_slices or [int(findings.slice_scores.argmax())]
 
 
 def _key_images(context: ResultContext, findings: Findings | None) -> list[Dataset] | None:

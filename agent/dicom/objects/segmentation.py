@@ -17,7 +17,7 @@ _COLOURS = ((60.0, 60.0, 50.0), (70.0, -40.0, 45.0), (65.0, 10.0, -45.0), (75.0,
 
 def possible(context: ResultContext) -> bool:
     """Whether `build` can make a Segmentation: there are lesions, and a space to place them in."""
-    return bool(context.lesions) and planes.frame_of_reference(context.source) is not None
+    return bool(context.lesions) and planes.are_placed(context.source)
 
 
 def build(context: ResultContext, findings: Findings) -> Dataset:
@@ -40,7 +40,7 @@ def _checked_source(context: ResultContext, findings: Findings) -> SourceImages:
     if not context.lesions or not findings.regions:
         raise ValueError("There is no lesion to segment; send the report alone.")
     source = context.source
-    if source is None or planes.frame_of_reference(source) is None:
+    if source is None or not planes.are_placed(source):
         raise ValueError("The analysed series names no frame of reference to place lesions in.")
     numbers = [lesion.number for lesion in context.lesions]
     if numbers != list(range(1, len(numbers) + 1)) or int(findings.labels.max()) != len(numbers):
