@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 import builders
+import places
 import stored_series
 from agent.dicom.frames import Frame, frames_of
 from agent.dicom.volumes import BadGeometry
 from mr_headers import decimals, item
 from object_checks import EVERYTHING, Built, objects
+from places import Points
 from storage.records import Role
 
 Series = list[Dataset]
-Points = NDArray[np.float64]
 
 
 def classic(**more: object) -> Series:
@@ -121,7 +122,7 @@ def test_every_object_shows_the_lesion_where_the_images_say_it_lies(
     assert case.context.source is not None
     slices = enumerate(case.context.source.slices())
     wanted = np.concatenate(
-        [placed(Frame(*named), *np.nonzero(labels[index])) for index, named in slices]
+        [places.of_pixels(Frame(*named), *np.nonzero(labels[index])) for index, named in slices]
     )
     sheared = name == "gantry tilt"
     assert stored_series.faults(made, case, tmp_path / "made", sheared=sheared) == []
@@ -132,16 +133,6 @@ def test_every_object_shows_the_lesion_where_the_images_say_it_lies(
         assert max(away.min(axis=0).max(), away.min(axis=1).max()) < half_a_voxel, role
 
 
-def placed(frame: Frame, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Points:
-    """LPS mm of the centres of pixels, from the headers alone (PS3.3 C.7.6.2.1.1)."""
-    corner, directions, spacing = (
-        np.array(frame.numbers(keyword))
-        for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-    )
-    along = np.outer(columns * spacing[1], directions[:3])
-    return np.asarray(corner + along + np.outer(rows * spacing[0], directions[3:]))
-
-
 def shown(made: Built, matrix: tuple[int, int]) -> dict[str, Points]:
     """The places that objects mark, from the geometry that each of them states."""
     marked: dict[str, list[Points]] = {}
@@ -149,9 +140,11 @@ def shown(made: Built, matrix: tuple[int, int]) -> dict[str, Points]:
         if role in (Role.SEGMENTATION, Role.PARAMETRIC_MAP, Role.DERIVED_SERIES):
             pixels = dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns)
             for frame, image in zip(frames_of(dataset), pixels, strict=True):
-                marked.setdefault(role, []).append(placed(frame, *np.nonzero(image)))
+                marked.setdefault(role, []).append(places.of_pixels(frame, *np.nonzero(image)))
         elif role is Role.HEATMAP:
-            marked.setdefault(role, []).append(placed(Frame(dataset), *coloured(dataset, matrix)))
+            marked.setdefault(role, []).append(
+                places.of_pixels(Frame(dataset), *coloured(dataset, matrix))
+            )
     return {role: np.concatenate(points) for role, points in marked.items()}
 
 

@@ -11,11 +11,12 @@ from pydicom.dataset import Dataset
 
 import builders
 import object_checks
+import places
 import real_head
 import results
 from agent import composition, examination, inference
 from agent.composition import Appearance
-from agent.dicom.frames import Frame
+from agent.dicom.frames import Frame, frames_of
 from agent.dicom.objects.profiles import USUAL
 from agent.dicom.series import SeriesRules
 from agent.imaging.results import Findings
@@ -98,15 +99,10 @@ def test_every_object_shows_it_within_half_a_voxel(scan: str) -> None:
 
 
 def _middle_of_segment(seg: Dataset) -> NDArray[np.float64]:
-    shared = seg.SharedFunctionalGroupsSequence[0]
-    cosines = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, dtype=float)
-    down, along = map(float, shared.PixelMeasuresSequence[0].PixelSpacing)
-    points = []
-    for frame, groups in zip(seg.pixel_array, seg.PerFrameFunctionalGroupsSequence, strict=True):
-        corner = np.array(groups.PlanePositionSequence[0].ImagePositionPatient, dtype=float)
-        rows, columns = np.nonzero(frame)
-        inside = np.outer(columns * along, cosines[:3]) + np.outer(rows * down, cosines[3:])
-        points.append(corner + inside)
+    points = [
+        places.of_pixels(frame, *np.nonzero(image))
+        for frame, image in zip(frames_of(seg), seg.pixel_array, strict=True)
+    ]
     return np.asarray(np.concatenate(points).mean(axis=0))
 
 
@@ -123,7 +119,7 @@ def _middle_of_outline(report: Dataset, case: results.Analysed) -> NDArray[np.fl
     )
     corners = np.array(outline.GraphicData, dtype=float).reshape(-1, 2)
     column, row = (corners.min(axis=0) + corners.max(axis=0)) / 2 - 0.5
-    return _placed(image, row, column)
+    return np.asarray(places.of_pixels(image, np.array([row]), np.array([column]))[0])
 
 
 def _items(dataset: Dataset) -> list[Dataset]:
@@ -142,24 +138,13 @@ def _middle_of_colour(pictures: Series, plain: Series) -> NDArray[np.float64]:
     for picture, without in zip(pictures, plain, strict=True):
         coloured = _has_colour(picture) & ~_has_colour(without)
         rows, columns = np.nonzero(coloured)
-        points += [
-            _placed(Frame(picture), row, column)
-            for row, column in zip(rows[::7], columns[::7], strict=True)
-        ]
-    cloud = np.array(points)
+        points.append(places.of_pixels(Frame(picture), rows[::7], columns[::7]))
+    cloud = np.concatenate(points)
     return np.asarray((cloud.min(axis=0) + cloud.max(axis=0)) / 2)
 
 
 def _has_colour(picture: Dataset) -> NDArray[np.bool_]:
     return np.asarray(np.ptp(picture.pixel_array.astype(int), axis=-1) > 30)
-
-
-def _placed(image: Frame, row: float, column: float) -> NDArray[np.float64]:
-    position, cosines, spacing = (
-        np.array(image.numbers(keyword))
-        for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
-    )
-    return np.asarray(position + cosines[:3] * spacing[1] * column + cosines[3:] * spacing[0] * row)
 
 
 @pytest.fixture(scope="module")
