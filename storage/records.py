@@ -83,6 +83,42 @@ class Role(StrEnum):
     REJECTION_NOTE = "REJECTION_NOTE"
 
 
+class Origin(StrEnum):
+    """Where a model folder came from."""
+
+    SHIPPED = "SHIPPED"  # with the package
+    CONFIGURED = "CONFIGURED"  # named in the configuration at the first start
+    IMPORTED = "IMPORTED"  # brought by a person
+    RETRAINED = "RETRAINED"  # learnt here
+
+
+class Change(StrEnum):
+    """What a row in the history of activations did."""
+
+    ACTIVATED = "ACTIVATED"  # another model
+    THRESHOLDS = "THRESHOLDS"  # other thresholds for the same model
+    ROLLED_BACK = "ROLLED_BACK"  # what was in force before
+
+
+class Mark(StrEnum):
+    """What a radiologist says of a study after the node has spoken."""
+
+    NORMAL = "normal"  # nothing is there
+    LESION = "lesion"  # something is there, and was found
+    FALSE_POSITIVE = "false-positive"  # something was found that is nothing
+    MISSED = "missed"  # something is there, and was not found
+
+
+class TrainingState(StrEnum):
+    """Where a training stands."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    REGISTERED = "REGISTERED"  # the candidate is known, and not active
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
 class DeliveryState(StrEnum):
     """How far one object has come on its way to one destination."""
 
@@ -164,6 +200,7 @@ class Analysis:
     `reason` are None where it was. `symmetry` is the share of the lesions' volume that another
     lesion mirrors in the other half of the brain, `near_ventricle` the share within 10 mm of a
     ventricle; both and `pattern` are None where nothing was measured, as in earlier versions.
+    `scanner` names the device (maker, model, serial number), None where the images do not.
     """
 
     outcome: Outcome
@@ -185,6 +222,7 @@ class Analysis:
     runtime: str
     code_version: str
     created_at: datetime
+    scanner: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,12 +288,119 @@ class Delivery:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Feedback:
+    """What one person said of one revision of a study."""
+
+    study_uid: StudyUid
+    revision: int
+    mark: Mark
+    note: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelVersion:
-    """A model folder the node knows."""
+    """A model folder the node knows. `shadow` says that it is on trial: it reads every study too,
+    and what it says is kept and never sent."""
 
     name: str
     version: str
     sha256: str
     folder: str
-    active: bool
+    origin: Origin
+    sequence: str
     registered_at: datetime
+    shadow: bool = False
+
+    @property
+    def label(self) -> str:
+        """How the command names it."""
+        return f"{self.name}@{self.version}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdSet:
+    """Thresholds made for one model version after it was trained.
+
+    The references are scores of tumour-free slices and studies, rising, from which p-values are
+    read; None where those of the model's folder hold. The last four before `made_at` are None where
+    a person chose the numbers: how many studies they rest on, the share of tumour-free studies that
+    may pass, and its 95 % interval. `number` is 0 before the set is kept.
+    """
+
+    number: int = 0
+    model_name: str
+    model_version: str
+    version: str
+    pixel: float
+    slice: float
+    minimum_volume_ml: float
+    slice_reference: tuple[float, ...] | None = None
+    study_reference: tuple[float, ...] | None = None
+    operating_point: str
+    study_count: int | None = None
+    false_positive_rate: float | None = None
+    rate_low: float | None = None
+    rate_high: float | None = None
+    made_at: datetime
+    made_by: str
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Activation:
+    """What reads studies from `at` on: a model and its thresholds, None for the model's own.
+
+    `previous` is the row that a rollback restores.
+    """
+
+    number: int
+    change: Change
+    model_name: str
+    model_version: str
+    thresholds: int | None
+    previous: int | None
+    at: datetime
+    by: str
+    why: str
+
+    @property
+    def label(self) -> str:
+        """How the command names the model."""
+        return f"{self.model_name}@{self.model_version}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun:
+    """A training that was asked for. `folder` holds its data, checkpoints and outcome; the base is
+    the model whose weights it begins with; `progress` runs from 0 to 1."""
+
+    name: str
+    state: TrainingState
+    folder: str
+    recipe: str
+    base_name: str | None
+    base_version: str | None
+    device: str
+    progress: float = 0.0
+    stage: str = ""
+    asked_by: str
+    asked_at: datetime
+    finished_at: datetime | None = None
+    error: str | None = None
+    candidate_version: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditEvent:
+    """One thing that somebody did; `sha256` covers it and the event before."""
+
+    number: int
+    at: datetime
+    who: str
+    action: str
+    subject: str
+    detail: str
+    previous_sha256: str
+    sha256: str

@@ -1,4 +1,4 @@
-"""The model versions that the node knows, and the one that reads studies."""
+"""The model versions that the node knows, and the one that is on trial."""
 
 from dataclasses import asdict
 
@@ -9,64 +9,85 @@ from storage import rows, tables
 from storage.errors import Conflict, NotFound
 from storage.records import ModelVersion
 
+SEPARATOR = "@"
 
-def register(session: Session, version: ModelVersion) -> None:
-    """Make a model version known. Repeating it is harmless and moves its folder at most.
 
-    `version.active` counts only while no version is active, so that registering the shipped model
-    at each start never undoes what a person activated. Conflict when the same name and version
-    comes with another model.
+def register(session: Session, version: ModelVersion) -> ModelVersion:
+    """Make a model version known; one that is known already keeps its origin.
+
+    Conflict when the same name and version comes with another model.
     """
-    _lock(session)
-    rows.insert_missing(session, tables.model_version, [asdict(version) | {"active": False}])
-    known = _get(session, version.name, version.version)
+    lock(session)
+    rows.insert_missing(session, tables.model_version, [asdict(version) | {"shadow": False}])
+    known = get(session, version.name, version.version)
     if known.sha256 != version.sha256:
         raise Conflict(
-            f"Model {version.name} {version.version} is known with other contents; "
-            "give the new one a new version."
+            f"Model {version.label} is known with other contents; give the new one a new version."
         )
-    table = tables.model_version
-    same = (table.c.name == version.name, table.c.version == version.version)
-    session.execute(update(table).where(*same).values(folder=version.folder))
-    if version.active and active(session) is None:
-        activate(session, version.name, version.version)
+    _change(session, known, folder=version.folder, sequence=version.sequence)
+    return get(session, version.name, version.version)
 
 
-def activate(session: Session, name: str, version: str) -> None:
-    """Make one version the one that reads studies; the one before it steps back."""
-    _lock(session)
-    _get(session, name, version)
-    table = tables.model_version
-    session.execute(update(table).where(table.c.active).values(active=False))
-    same = (table.c.name == name, table.c.version == version)
-    session.execute(update(table).where(*same).values(active=True))
+def get(session: Session, name: str, version: str) -> ModelVersion:
+    """The version of that name."""
+    columns = tables.model_version.c
+    found = _select(session, columns.name == name, columns.version == version)
+    if not found:
+        raise NotFound(f"There is no model {name}{SEPARATOR}{version}; {_SHOWS_ALL}")
+    return found[0]
 
 
-def active(session: Session) -> ModelVersion | None:
-    """The version that reads studies, or None before one was activated."""
-    table = tables.model_version
-    row = session.execute(select(table).where(table.c.active)).one_or_none()
-    return None if row is None else ModelVersion(**row._asdict())
+def find(session: Session, wanted: str) -> ModelVersion:
+    """The model a person means: `name@version`, or a version or a name that only one bears."""
+    name, separator, version = wanted.partition(SEPARATOR)
+    if separator:
+        return get(session, name, version)
+    columns = tables.model_version.c
+    found = _select(session, columns.version == wanted) or _select(session, columns.name == wanted)
+    if not found:
+        raise NotFound(f"There is no model {wanted}; {_SHOWS_ALL}")
+    if len(found) > 1:
+        labels = ", ".join(one.label for one in found)
+        raise Conflict(f"{wanted} may mean {labels}; name one of them in full.")
+    return found[0]
 
 
 def list_versions(session: Session) -> list[ModelVersion]:
     """Every known version, the newest first."""
-    columns = tables.model_version.c
-    order = (columns.registered_at.desc(), columns.name, columns.version)
-    found = session.execute(select(tables.model_version).order_by(*order))
-    return [ModelVersion(**row._asdict()) for row in found]
+    return _select(session)
 
 
-def _get(session: Session, name: str, version: str) -> ModelVersion:
-    table = tables.model_version
-    same = (table.c.name == name, table.c.version == version)
-    row = session.execute(select(table).where(*same)).one_or_none()
-    if row is None:
-        raise NotFound(f"There is no model {name} {version}; `neurosieve models list` shows all.")
-    return ModelVersion(**row._asdict())
+def set_shadow(session: Session, version: ModelVersion | None) -> None:
+    """Put one version on trial in place of any other; None ends the trial."""
+    lock(session)
+    session.execute(update(tables.model_version).values(shadow=False))
+    if version is not None:
+        _change(session, version, shadow=True)
 
 
-def _lock(session: Session) -> None:
+def shadow(session: Session) -> ModelVersion | None:
+    """The version on trial, or None."""
+    found = _select(session, tables.model_version.c.shadow)
+    return found[0] if found else None
+
+
+def lock(session: Session) -> None:
     """Let one transaction at a time choose; SQLite's BEGIN IMMEDIATE has seen to that already."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("LOCK TABLE model_version IN SHARE ROW EXCLUSIVE MODE"))
+
+
+_SHOWS_ALL = "`neurosieve models list` shows all."
+
+
+def _select(session: Session, *conditions: object) -> list[ModelVersion]:
+    columns = tables.model_version.c
+    order = (columns.registered_at.desc(), columns.name, columns.version)
+    statement = select(tables.model_version).where(*conditions).order_by(*order)  # type: ignore[arg-type]
+    return [ModelVersion(**row._asdict()) for row in session.execute(statement)]
+
+
+def _change(session: Session, version: ModelVersion, **values: object) -> None:
+    table = tables.model_version
+    same = (table.c.name == version.name, table.c.version == version.version)
+    session.execute(update(table).where(*same).values(**values))

@@ -5,50 +5,34 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, exists, insert, select, update
+from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from storage import rows, tables
 from storage.errors import Conflict, NotFound
 from storage.records import (
-    Analysis,
     Delivery,
     DeliveryState,
-    Lesion,
     ResultObject,
     Role,
     SopUid,
     Study,
     StudyKey,
 )
+from storage.verdicts import analysis_of, lesions_of, save_analysis
 
-
-def save_analysis(
-    session: Session, key: StudyKey, analysis: Analysis, lesions: Sequence[Lesion]
-) -> None:
-    """Keep what a model said about a revision, in place of what it said before."""
-    owner = _owner(rows.study(session, key, lock=True))
-    session.execute(delete(tables.lesion).where(rows.of_revision(tables.lesion, key)))
-    session.execute(delete(tables.analysis).where(rows.of_revision(tables.analysis, key)))
-    session.execute(insert(tables.analysis).values(asdict(analysis) | owner))
-    if lesions:
-        session.execute(insert(tables.lesion), [asdict(lesion) | owner for lesion in lesions])
-
-
-def analysis_of(session: Session, key: StudyKey) -> Analysis | None:
-    """What the model said about a revision, or None before it spoke."""
-    columns = rows.columns(tables.analysis, Analysis)
-    statement = select(*columns).where(rows.of_revision(tables.analysis, key))
-    row = session.execute(statement).one_or_none()
-    return None if row is None else Analysis(**row._asdict())
-
-
-def lesions_of(session: Session, key: StudyKey) -> tuple[Lesion, ...]:
-    """The lesions of a revision by number."""
-    table = tables.lesion
-    statement = select(*rows.columns(table, Lesion)).where(rows.of_revision(table, key))
-    found = session.execute(statement.order_by(table.c.number))
-    return tuple(Lesion(**row._asdict()) for row in found)
+__all__ = [
+    "analysis_of",
+    "deliveries_of",
+    "is_our_object",
+    "lesions_of",
+    "objects_of",
+    "plan_deliveries",
+    "record_delivery",
+    "replaced_by",
+    "save_analysis",
+    "save_objects",
+]
 
 
 def save_objects(session: Session, key: StudyKey, objects: Sequence[ResultObject]) -> None:

@@ -3,8 +3,13 @@
 study ─┬─ instance            what was received, and the revision that superseded it
        ├─ series_decision     which series was read, and why
        ├─ analysis ── lesion  what the model said
+       ├─ shadow_analysis ── shadow_lesion    what the model on trial said; never sent
        └─ result_object ── delivery
-model_version                 the model folders the node knows; at most one is active
+feedback                      what radiologists said of studies
+model_version ─┬─ threshold_set    the model folders the node knows, and thresholds made for them
+               └─ activation       what has read studies from when on; the newest row is in force
+training_run                  trainings that were asked for
+audit_event                   who changed what, each row sealed by a hash over the one before
 """
 
 from typing import Any
@@ -26,7 +31,20 @@ from sqlalchemy import (
 )
 
 from storage.columns import Numbers, UtcTime, Words, one_of
-from storage.records import DeliveryState, Level, Outcome, Pattern, Priority, Role, Side, StudyState
+from storage.records import (
+    Change,
+    DeliveryState,
+    Level,
+    Mark,
+    Origin,
+    Outcome,
+    Pattern,
+    Priority,
+    Role,
+    Side,
+    StudyState,
+    TrainingState,
+)
 
 
 def _revision_columns() -> tuple[Column[Any], Column[Any]]:
@@ -38,6 +56,12 @@ def _revision_columns() -> tuple[Column[Any], Column[Any]]:
 
 def _of_study() -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["study_uid", "revision"], ["study.study_uid", "study.revision"])
+
+
+def _of_model() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["model_name", "model_version"], ["model_version.name", "model_version.version"]
+    )
 
 
 metadata = MetaData(
@@ -113,60 +137,69 @@ series_decision = Table(
     _of_study(),
 )
 
-analysis = Table(
-    "analysis",
-    metadata,
-    *_revision_columns(),
-    Column("outcome", one_of(Outcome), nullable=False),
-    Column("reason_code", Text),
-    Column("reason", Words),
-    Column("series_uid", Text),
-    Column("study_score", Double),
-    Column("study_p_value", Double),
-    Column("slice_scores", Numbers, nullable=False),
-    Column("slice_p_values", Numbers, nullable=False),
-    Column("pattern", one_of(Pattern)),
-    Column("symmetry", Double),
-    Column("near_ventricle", Double),
-    Column("model_name", Text, nullable=False),
-    Column("model_version", Text, nullable=False),
-    Column("model_sha256", Text, nullable=False),
-    Column("threshold_version", Text, nullable=False),
-    Column("input_sha256", Text, nullable=False),
-    Column("runtime", Text, nullable=False),
-    Column("code_version", Text, nullable=False),
-    Column("created_at", UtcTime, nullable=False),
-    _of_study(),
-)
 
-lesion = Table(
-    "lesion",
-    metadata,
-    *_revision_columns(),
-    Column("number", Integer, primary_key=True),
-    Column("tracking_uid", Text, nullable=False),
-    Column("volume_ml", Double, nullable=False),
-    Column("diameter_mm", Double, nullable=False),
-    Column("centroid_mm", Numbers, nullable=False),
-    Column("peak_score", Double, nullable=False),
-    Column("mean_score", Double, nullable=False),
-    Column("slice_index", Integer, nullable=False),
-    Column("mass_like", Boolean),
-    Column("mass_score", Double),
-    Column("extent_mm", Double),
-    Column("thickness_mm", Double),
-    Column("compactness", Double),
-    Column("asymmetry", Double),
-    Column("contrast", Double),
-    Column("ventricle_mm", Double),
-    Column("near_ventricle", Double),
-    Column("surface_mm", Double),
-    Column("side", one_of(Side)),
-    Column("level", one_of(Level)),
-    ForeignKeyConstraint(
-        ["study_uid", "revision"], ["analysis.study_uid", "analysis.revision"], ondelete="CASCADE"
-    ),
-)
+def _analysis_columns() -> tuple[Column[Any], ...]:
+    """What a model says of a revision, whether it is in force or on trial."""
+    return (
+        *_revision_columns(),
+        Column("outcome", one_of(Outcome), nullable=False),
+        Column("reason_code", Text),
+        Column("reason", Words),
+        Column("series_uid", Text),
+        Column("study_score", Double),
+        Column("study_p_value", Double),
+        Column("slice_scores", Numbers, nullable=False),
+        Column("slice_p_values", Numbers, nullable=False),
+        Column("pattern", one_of(Pattern)),
+        Column("symmetry", Double),
+        Column("near_ventricle", Double),
+        Column("model_name", Text, nullable=False),
+        Column("model_version", Text, nullable=False),
+        Column("model_sha256", Text, nullable=False),
+        Column("threshold_version", Text, nullable=False),
+        Column("input_sha256", Text, nullable=False),
+        Column("runtime", Text, nullable=False),
+        Column("code_version", Text, nullable=False),
+        Column("created_at", UtcTime, nullable=False),
+        Column("scanner", Words),
+    )
+
+
+def _lesion_columns(of: str) -> tuple[Column[Any] | ForeignKeyConstraint, ...]:
+    """A finding of the analysis in the table `of`."""
+    return (
+        *_revision_columns(),
+        Column("number", Integer, primary_key=True),
+        Column("tracking_uid", Text, nullable=False),
+        Column("volume_ml", Double, nullable=False),
+        Column("diameter_mm", Double, nullable=False),
+        Column("centroid_mm", Numbers, nullable=False),
+        Column("peak_score", Double, nullable=False),
+        Column("mean_score", Double, nullable=False),
+        Column("slice_index", Integer, nullable=False),
+        Column("mass_like", Boolean),
+        Column("mass_score", Double),
+        Column("extent_mm", Double),
+        Column("thickness_mm", Double),
+        Column("compactness", Double),
+        Column("asymmetry", Double),
+        Column("contrast", Double),
+        Column("ventricle_mm", Double),
+        Column("near_ventricle", Double),
+        Column("surface_mm", Double),
+        Column("side", one_of(Side)),
+        Column("level", one_of(Level)),
+        ForeignKeyConstraint(
+            ["study_uid", "revision"], [f"{of}.study_uid", f"{of}.revision"], ondelete="CASCADE"
+        ),
+    )
+
+
+analysis = Table("analysis", metadata, *_analysis_columns(), _of_study())
+lesion = Table("lesion", metadata, *_lesion_columns("analysis"))
+
+shadow_analysis = Table("shadow_analysis", metadata, *_analysis_columns(), _of_study())
+shadow_lesion = Table("shadow_lesion", metadata, *_lesion_columns("shadow_analysis"))
 
 # `current` marks the newest attempt; older objects stay while a destination may hold them.
 result_object = Table(
@@ -203,6 +236,20 @@ delivery = Table(
     Column("updated_at", UtcTime, nullable=False),
 )
 
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("study_uid", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("mark", one_of(Mark), nullable=False),
+    Column("note", Words, nullable=False),
+    Column("by", Words, nullable=False),
+    Column("at", UtcTime, nullable=False),
+    _of_study(),
+    Index("ix_feedback_study", "study_uid", "number"),
+)
+
 model_version = Table(
     "model_version",
     metadata,
@@ -210,13 +257,90 @@ model_version = Table(
     Column("version", Text, primary_key=True),
     Column("sha256", Text, nullable=False),
     Column("folder", Text, nullable=False),
-    Column("active", Boolean, nullable=False),
+    Column("origin", one_of(Origin), nullable=False),
+    Column("sequence", Text, nullable=False),
     Column("registered_at", UtcTime, nullable=False),
+    Column("shadow", Boolean, nullable=False, server_default=false()),
     Index(
-        "uq_model_version_active",
-        "active",
+        "uq_model_version_shadow",
+        "shadow",
         unique=True,
-        sqlite_where=text("active"),
-        postgresql_where=text("active"),
+        sqlite_where=text("shadow"),
+        postgresql_where=text("shadow"),
     ),
+)
+
+threshold_set = Table(
+    "threshold_set",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("model_name", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("pixel", Double, nullable=False),
+    Column("slice", Double, nullable=False),
+    Column("minimum_volume_ml", Double, nullable=False),
+    Column("slice_reference", Numbers),
+    Column("study_reference", Numbers),
+    Column("operating_point", Words, nullable=False),
+    Column("study_count", Integer),
+    Column("false_positive_rate", Double),
+    Column("rate_low", Double),
+    Column("rate_high", Double),
+    Column("made_at", UtcTime, nullable=False),
+    Column("made_by", Words, nullable=False),
+    Column("why", Words, nullable=False),
+    _of_model(),
+)
+
+activation = Table(
+    "activation",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("change", one_of(Change), nullable=False),
+    Column("model_name", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("thresholds", Integer, ForeignKey("threshold_set.number")),
+    Column("previous", Integer, ForeignKey("activation.number")),
+    Column("at", UtcTime, nullable=False),
+    Column("by", Words, nullable=False),
+    Column("why", Words, nullable=False),
+    _of_model(),
+)
+
+training_run = Table(
+    "training_run",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("state", one_of(TrainingState), nullable=False),
+    Column("folder", Text, nullable=False),
+    Column("recipe", Text, nullable=False),
+    Column("base_name", Text),
+    Column("base_version", Text),
+    Column("device", Text, nullable=False),
+    Column("progress", Double, nullable=False),
+    Column("stage", Words, nullable=False),
+    Column("asked_by", Words, nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("finished_at", UtcTime),
+    Column("error", Words),
+    Column("candidate_version", Text),
+)
+
+audit_event = Table(
+    "audit_event",
+    metadata,
+    Column(
+        "number",
+        BigInteger().with_variant(Integer, "sqlite"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("at", Text, nullable=False),
+    Column("who", Words, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Words, nullable=False),
+    Column("detail", Words, nullable=False),
+    Column("previous_sha256", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
 )

@@ -1,0 +1,40 @@
+"""What radiologists say of studies; nothing is ever taken back, the newest word counts."""
+
+from dataclasses import asdict
+
+from sqlalchemy import func, insert, select
+from sqlalchemy.orm import Session
+
+from storage import rows, tables
+from storage.records import Feedback, Mark, StudyKey, StudyUid
+
+
+def mark(session: Session, said: Feedback) -> None:
+    """Keep what a person said of a study that is here."""
+    rows.study(session, StudyKey(f"{said.study_uid}#{said.revision}"))
+    session.execute(insert(tables.feedback).values(asdict(said)))
+
+
+def history(session: Session, study_uid: StudyUid) -> list[Feedback]:
+    """Everything that was said of a study, the newest first."""
+    table = tables.feedback
+    statement = select(*rows.columns(table, Feedback)).where(table.c.study_uid == study_uid)
+    found = session.execute(statement.order_by(table.c.number.desc()))
+    return [Feedback(**row._asdict()) for row in found]
+
+
+def latest(session: Session, study_uid: StudyUid) -> Feedback | None:
+    """The word that counts; None where nobody said anything."""
+    said = history(session, study_uid)
+    return said[0] if said else None
+
+
+def marked(session: Session, wanted: Mark) -> list[Feedback]:
+    """The studies whose newest mark is the wanted one, in the order of their marking."""
+    table = tables.feedback
+    newest = select(func.max(table.c.number)).group_by(table.c.study_uid)
+    statement = select(*rows.columns(table, Feedback)).where(
+        table.c.number.in_(newest), table.c.mark == wanted
+    )
+    found = session.execute(statement.order_by(table.c.number))
+    return [Feedback(**row._asdict()) for row in found]
