@@ -1,5 +1,6 @@
 """The only place that wires: from settings to a node, a store, a model."""
 
+import logging
 import os
 import sys
 import uuid
@@ -21,13 +22,17 @@ from agent.dicom.transport import AnyDestination
 from agent.dicom.web import WebDestination
 from agent.engine import Jobs, Patience, Worker
 from agent.inference import OnnxModel, Provider
+from agent.model_store import ModelStore
+from agent.models_in_use import Models
 from agent.node import Node, Reception, Work
 from agent.settings import DestinationSettings, ResultSettings, Settings
 from agent.steps import AnalysisSteps
-from storage import registry, results
+from storage import activations, registry, results
 from storage.database import Database, open_database
 from storage.files import FileStore
-from storage.records import ModelVersion, Role, SopUid
+from storage.records import Origin, Role, SopUid
+
+logger = logging.getLogger(__name__)
 
 BYTES_PER_GB = 1_000_000_000
 
@@ -63,7 +68,7 @@ def model_folder(settings: Settings) -> Path:
 
 
 def load_model(settings: Settings) -> OnnxModel:
-    """Load the model that this node runs."""
+    """Load the configured model by itself, without a node."""
     return inference.load(
         model_folder(settings),
         provider=Provider(settings.model.provider),
@@ -71,9 +76,45 @@ def load_model(settings: Settings) -> OnnxModel:
     )
 
 
+def model_store(settings: Settings) -> ModelStore:
+    """Where the node keeps its models."""
+    return ModelStore(settings.node.data_dir, sequence=settings.series.sequence)
+
+
+def open_models(settings: Settings, storage: Storage) -> Models:
+    """The models of this node. The first time, the configured one becomes active."""
+    store = model_store(settings)
+    configured = settings.model.folder
+    origin = Origin.SHIPPED if configured is None else Origin.CONFIGURED
+    version = store.adopt(model_folder(settings), origin)
+    with storage.database.begin() as session:
+        known = registry.register(session, version)
+        current = activations.in_force(session)
+        if current is None:
+            why = "the first start of this node"
+            current = activations.activate(
+                session, known, by="configuration", why=why, now=datetime.now(UTC)
+            )
+    if configured is not None and current.label != known.label:
+        logger.warning(
+            "model.folder names %s, but %s was made active on %s and reads studies; "
+            "`neurosieve models activate` changes that",
+            known.label,
+            current.label,
+            f"{current.at:%Y-%m-%d}",
+            extra={"action": "configured_model_unused"},
+        )
+    return Models(
+        database=storage.database,
+        store=store,
+        provider=Provider(settings.model.provider),
+        threads=settings.model.threads,
+    )
+
+
 def series_rules(settings: Settings) -> series.SeriesRules:
     """The configured rules; what is not configured keeps its default."""
-    chosen = settings.series.model_dump(exclude_none=True)
+    chosen = settings.series.model_dump(exclude_none=True, exclude={"sequence"})
     return series.SeriesRules(**chosen)
 
 
@@ -161,7 +202,7 @@ def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
 
 
 def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
-    models = Models(settings, storage.database)
+    models = open_models(settings, storage)
     models(None)  # a model that cannot be loaded must stop the start, not the first study
     wanted = profiles(settings)
     analysis = AnalysisSteps(
@@ -201,45 +242,10 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
     return Work(database=storage.database, jobs=jobs, worker=worker, lock=lock)
 
 
-class Models:
-    """The configured model, and beside it the one that was last asked for by its folder."""
-
-    def __init__(self, settings: Settings, database: Database) -> None:
-        self._settings = settings
-        self._database = database
-        self._loaded: dict[str | None, OnnxModel] = {}
-
-    def __call__(self, folder: str | None) -> OnnxModel:
-        """The model of a folder; for None the configured one."""
-        if folder not in self._loaded:
-            settings = self._settings if folder is None else with_model(self._settings, folder)
-            model = load_model(settings)
-            _register(self._database, model, model_folder(settings), active=folder is None)
-            self._loaded = {None: self._loaded[None]} if None in self._loaded else {}
-            self._loaded[folder] = model
-        return self._loaded[folder]
-
-
 def with_model(settings: Settings, folder: Path | str) -> Settings:
     """The same settings with another model folder."""
     chosen = settings.model.model_copy(update={"folder": Path(folder)})
     return settings.model_copy(update={"model": chosen})
-
-
-def _register(database: Database, model: OnnxModel, folder: Path, *, active: bool) -> None:
-    description = model.description
-    version = ModelVersion(
-        name=description.name,
-        version=description.version,
-        sha256=description.digest,
-        folder=str(folder),
-        active=active,
-        registered_at=datetime.now(UTC),
-    )
-    with database.begin() as session:
-        registry.register(session, version)
-        if active:
-            registry.activate(session, version.name, version.version)
 
 
 def _installation(data_dir: Path) -> uuid.UUID:

@@ -16,7 +16,7 @@ from dbos import error as dbos_errors
 from sqlalchemy.orm import Session
 
 from agent.errors import AgentError
-from storage import studies
+from storage import registry, studies
 from storage.database import Database
 from storage.errors import Conflict, NotFound
 from storage.records import Priority, Study, StudyKey
@@ -35,6 +35,7 @@ DELIVERIES_AT_ONCE = 8
 POLL_SECONDS = 0.2
 RECOVERIES = 3  # how often a run may take the process down with it
 _PRIORITIES = {Priority.STAT: 1, Priority.ROUTINE: 10}  # 1 runs first
+_LAST = 1000
 _LIVE = ["ENQUEUED", "DELAYED", "PENDING"]
 _BROKEN = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
@@ -58,6 +59,9 @@ class AnalysisSteps(Protocol):
     @property
     def in_order(self) -> Iterable[tuple[str, Callable[[StudyKey], None]]]:
         """The named steps."""
+
+    def try_shadow(self, key: StudyKey) -> None:
+        """Let the model on trial read the study as well, if there is one."""
 
     def give_up(self, key: StudyKey, why: str) -> None:
         """Compose the report that says the analysis failed."""
@@ -113,6 +117,20 @@ class Jobs:
             number,
             delay_seconds=delay_seconds,
         )
+
+    def submit_shadow(self, session: Session, study: Study) -> None:
+        """Enqueue the reading by the model on trial, after all that matters to anybody.
+
+        It is no part of the study's work: a study may end, or start again, whatever becomes of it.
+        """
+        options: EnqueueOptions = {
+            "workflow_name": "try_shadow",
+            "queue_name": ANALYSIS_QUEUE,
+            "workflow_id": f"shadow/{_prefix(study)}",
+            "priority": _LAST,
+            "app_version": WORKFLOW_VERSION,
+        }
+        self._client.enqueue_in_transaction(session, options, study.key)
 
     def _enqueue(
         self,
@@ -223,7 +241,19 @@ class Worker:
             problem = self._run("deliver", key, self._delivery.deliver, key, destination)
             self._run("settle", key, self._settle, key, destination, number, problem)
 
-        del analyse_study, report_failure, deliver_results  # the engine finds them by name
+        @DBOS.workflow(name="try_shadow", max_recovery_attempts=RECOVERIES)
+        def try_shadow(key: StudyKey) -> None:
+            try:
+                self._run("try_shadow", key, self._analysis.try_shadow, key)
+            except Exception as error:  # noqa: BLE001  a trial must not disturb anything
+                logger.error(
+                    "The model on trial failed: %s",
+                    _plainly(error),
+                    extra={"action": "shadow_failed", "study": key},
+                )
+
+        # The engine finds them by name.
+        del analyse_study, report_failure, deliver_results, try_shadow
 
     def _report_failure(self, key: StudyKey, why: str) -> None:
         logger.error("Not analysed: %s", why, extra={"action": "analysis_failed", "study": key})
@@ -252,6 +282,8 @@ class Worker:
             study = studies.get(session, key)
             for destination in self._delivery.plan(session, key):
                 self._jobs.submit_delivery(session, study, destination, number=1, delay_seconds=0)
+            if registry.shadow(session) is not None:
+                self._jobs.submit_shadow(session, study)
 
     def _settle(self, key: StudyKey, destination: str, number: int, problem: str) -> None:
         with self._database.begin() as session:

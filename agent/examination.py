@@ -129,7 +129,23 @@ def record(
         runtime=model.runtime,
         code_version=CODE_VERSION,
         created_at=created_at,
+        scanner=_scanner(reading),
     )
+
+
+_SCANNER_FIELDS = ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber")
+
+
+def _scanner(reading: Reading) -> str | None:
+    """What made the chosen series, or the first image where none was chosen."""
+    chosen = (
+        header
+        for header in reading.headers
+        if reading.choice.series_uid in (None, header.SeriesInstanceUID)
+    )
+    header = next(chosen, reading.headers[0])
+    words = (str(header.get(field) or "").strip() for field in _SCANNER_FIELDS)
+    return " ".join(filter(None, words)) or None
 
 
 def _outcome(result: Findings | NotAnalysed) -> Outcome:

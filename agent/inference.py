@@ -80,6 +80,10 @@ class OnnxModel:
         self._session = session
         self._brain = brain
 
+    def under(self, description: ModelDescription) -> "OnnxModel":
+        """The same graphs with other thresholds and references."""
+        return OnnxModel(description, self._session, self._brain)
+
     @property
     def runtime(self) -> str:
         """Runtime, version and the provider that really runs."""

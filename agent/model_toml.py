@@ -125,10 +125,17 @@ def acceptance(values: dict[str, Any]) -> Limits:
 
 
 def thresholds_version(
-    pixel: float, slice_: float, minimum_volume_ml: float, rule: PatternRule = ALL_MASS_LIKE
+    pixel: float,
+    slice_: float,
+    minimum_volume_ml: float,
+    rule: PatternRule = ALL_MASS_LIKE,
+    references: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
 ) -> str:
-    """A short name for one set of threshold values and the rule that judges regions."""
+    """A short name for one set of threshold values and the rule that judges regions; `references`
+    are those of slices and studies where they are not the model's own."""
     text = f"{pixel!r} {slice_!r} {minimum_volume_ml!r}"
     if rule != ALL_MASS_LIKE:
         text += f" {rule!r}"
+    if references is not None:
+        text += f" {references!r}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -148,6 +148,7 @@ class WorkSettings(Section):
 class SeriesSettings(Section):
     """Which series is read. What is not set keeps the built-in rule for axial T2-FLAIR."""
 
+    sequence: str = "FLAIR"  # what the rules choose; models made for another are refused
     include: tuple[str, ...] | None = None  # regular expressions on the description
     exclude: tuple[str, ...] | None = None
     excluded_body_part: str | None = None  # regular expression
@@ -162,7 +163,7 @@ class SeriesSettings(Section):
 class ModelSettings(Section):
     """Which model runs, and where."""
 
-    folder: Path | None = None  # None: the model shipped with the package
+    folder: Path | None = None  # active from the first start on; None: the shipped one
     provider: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1)
 

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Protocol
 
 from pydicom.dataset import Dataset
 
@@ -38,17 +39,30 @@ FINDINGS_FILE = "findings.npz"
 _PAST_ANALYSIS = TERMINAL_STATES | {StudyState.COMPOSED, StudyState.DELIVERING}
 
 
+class Models(Protocol):
+    """Where the steps get a model from."""
+
+    def __call__(self, folder: str | None, /) -> AnomalyModel:
+        """The model in a folder; for None the one in force."""
+
+    def on_trial(self) -> AnomalyModel | None:
+        """The model that reads every study too, for comparison."""
+
+    def at_hand(self) -> AnomalyModel:
+        """A model to name in a report when the wanted one cannot be loaded."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class AnalysisSteps:
     """What happens to a study between its last image and its results on disk.
 
-    `models` gives the model of a folder, and for None the configured one. `profiles` says what
-    each destination gets; without any destination `appearance` holds what is built.
+    `profiles` says what each destination gets; without any destination `appearance` holds what is
+    built.
     """
 
     database: Database
     store: FileStore
-    models: Callable[[str | None], AnomalyModel]
+    models: Models
     rules: series.SeriesRules
     appearance: Appearance
     profiles: Mapping[str, Profile]
@@ -79,6 +93,15 @@ class AnalysisSteps:
             self._keep(key, FINDINGS_FILE, archive.to_bytes(result))
         self._record(key, reading, result, model)
 
+    def try_shadow(self, key: StudyKey) -> None:
+        """Let the model on trial read the study as well; nothing of that leaves the node."""
+        model = self.models.on_trial()
+        if model is None:
+            return
+        reading = self._read(key)
+        result = examination.examine(reading, model).result
+        self._record(key, reading, result, model, shadow=True)
+
     def compose(self, key: StudyKey) -> None:
         """Build the result objects once; a later attempt sends the same ones."""
         self._compose(key, error=None)
@@ -96,11 +119,11 @@ class AnalysisSteps:
         self._compose(key, error=why)
 
     def _model_at_hand(self, folder: str | None) -> AnomalyModel:
-        """The wanted model; the configured one where that cannot even be loaded."""
+        """The wanted model; the one that was last in force where that cannot even be loaded."""
         try:
             return self.models(folder)
         except AgentError:
-            return self.models(None)
+            return self.models.at_hand()
 
     def _compose(self, key: StudyKey, *, error: str | None) -> None:
         with self.database.read() as session:
@@ -136,6 +159,8 @@ class AnalysisSteps:
         reading: Reading,
         result: Findings | NotAnalysed,
         model: AnomalyModel,
+        *,
+        shadow: bool = False,
     ) -> None:
         with self.database.begin() as session:
             inputs = studies.instances_of(session, key)
@@ -149,7 +174,7 @@ class AnalysisSteps:
             found = examination.lesions(
                 reading.study_uid, result, analysis, self.appearance.namespace
             )
-            results.save_analysis(session, key, analysis, found)
+            results.save_analysis(session, key, analysis, found, shadow=shadow)
 
     def _build(
         self, key: StudyKey, study: Study, analysis: Analysis, wanted: Mapping[SopUid, Profile]

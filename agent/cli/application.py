@@ -4,7 +4,17 @@ from typing import Annotated
 
 import typer
 
-from agent.cli import analyse, demo, destinations, doctor, models, serve, studies
+from agent.cli import (
+    analyse,
+    audit,
+    demo,
+    destinations,
+    doctor,
+    models,
+    serve,
+    studies,
+    thresholds,
+)
 
 app = typer.Typer(
     name="neurosieve",
@@ -21,7 +31,9 @@ app.command("analyse")(analyse.analyse)
 app.command("doctor")(doctor.doctor)
 app.add_typer(studies.app, name="studies")
 app.add_typer(models.app, name="models")
+app.add_typer(thresholds.app, name="thresholds")
 app.add_typer(destinations.app, name="destinations")
+app.add_typer(audit.app, name="audit")
 
 
 def _print_version(value: bool) -> None:

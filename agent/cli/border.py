@@ -1,7 +1,10 @@
 """Where errors become one sentence and exit code 1, and values become tables or JSON."""
 
+import getpass
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, ParamSpec, TypeVar
@@ -27,9 +30,15 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+WhyOption = Annotated[str, typer.Option(help="The reason; kept in the audit.", show_default=False)]
 
 # What may be broken over lines where the terminal is narrow; everything else stays whole.
-_FLEXIBLE = frozenset({"description", "detail", "error", "folder", "reason", "sop_uid"})
+_FLEXIBLE = frozenset(
+    {
+        *("action", "by", "description", "detail", "error", "folder", "made_by", "model"),
+        *("reason", "sop_uid", "subject", "why"),
+    }
+)
 
 console = Console()
 problems = Console(stderr=True)
@@ -76,7 +85,7 @@ def show(
 
 def print_json(value: object) -> None:
     """Print one JSON document, whatever the width of the terminal."""
-    typer.echo(json.dumps(value, indent=2, default=str))
+    typer.echo(json.dumps(value, indent=2, default=_written))
 
 
 def print_facts(title: str, facts: Mapping[str, object]) -> None:
@@ -84,10 +93,23 @@ def print_facts(title: str, facts: Mapping[str, object]) -> None:
     say(title)
     for name, value in facts.items():
         if value is not None:
-            say(f"  {name.replace('_', ' ')}: {value}")
+            say(f"  {name.replace('_', ' ')}: {_written(value)}")
+
+
+def who() -> str:
+    """Who is at the keyboard, for the audit."""
+    name = getpass.getuser()
+    behind = os.environ.get("SUDO_USER")
+    return f"{behind} (as {name})" if behind and behind != name else name
+
+
+def _written(value: object) -> str:
+    return value.isoformat(timespec="seconds") if isinstance(value, datetime) else str(value)
 
 
 def _cell(value: object) -> Text:
     if value is None:
         return Text()
+    if isinstance(value, datetime):  # in the time zone of who reads it
+        return Text(f"{value.astimezone():%Y-%m-%d %H:%M}")
     return Text(f"{value:.3g}" if isinstance(value, float) else str(value))

@@ -84,7 +84,9 @@ def _database(values: "Settings") -> str:
 def _model(values: "Settings") -> str:
     from agent import bootstrap
 
-    model = bootstrap.load_model(values)
+    storage = bootstrap.open_storage(values)
+    with closing(storage.database):
+        model = bootstrap.open_models(values, storage)(None)
     return f"{model.description.name} {model.description.version} on {model.runtime}"
 
 

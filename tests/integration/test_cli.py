@@ -139,7 +139,7 @@ def test_a_study_without_a_report_is_one_sentence(config: Path, known_study: str
 def test_the_shipped_model_is_listed(config: Path) -> None:
     (model,) = run_json("models", "list", "-c", config)
     assert model["sequence"] == "FLAIR"
-    assert model["active"] == "yes"
+    assert model["use"] == "active"
 
 
 def test_the_doctor_is_content_with_a_working_destination(tmp_path: Path) -> None:

@@ -10,13 +10,15 @@ from sqlalchemy.orm import Session
 
 from agent import liveness
 from agent.engine import Jobs, Patience, Worker
-from agent.errors import AgentError, PeerError
+from agent.errors import AgentError, ConfigurationError, PeerError
 from running import wait_until
-from storage import studies
+from storage import registry, studies
 from storage.database import Database
 from storage.records import (
     TERMINAL_STATES,
     Instance,
+    ModelVersion,
+    Origin,
     Priority,
     SeriesUid,
     SopUid,
@@ -53,6 +55,10 @@ class FakeAnalysis:
     def compose(self, key: StudyKey) -> None:
         self.calls.append(("compose", key))
         self._advance(key, StudyState.COMPOSED)
+
+    def try_shadow(self, key: StudyKey) -> None:
+        self.calls.append(("try_shadow", key))
+        raise ConfigurationError("The model on trial cannot be loaded.")
 
     def give_up(self, key: StudyKey, why: str) -> None:
         self.calls.append((f"give up: {why}", key))
@@ -264,3 +270,33 @@ def test_an_unfinished_study_without_work_gets_it_again(bench: Bench) -> None:
 def test_a_study_with_work_is_left_alone_by_reconciling(bench: Bench) -> None:
     bench.submit(bench.complete_study("1.2.3"))
     assert liveness.reconcile(bench.database, bench.jobs) == 0
+
+
+def test_a_model_on_trial_comes_last_and_its_failure_disturbs_nothing(bench: Bench) -> None:
+    version = ModelVersion(
+        name="m",
+        version="2",
+        sha256="digest",
+        folder="models/m/2",
+        origin=Origin.IMPORTED,
+        sequence="FLAIR",
+        registered_at=NOW,
+    )
+    with bench.database.begin() as session:
+        registry.set_shadow(session, registry.register(session, version))
+    bench.analysis.gate.clear()
+    pair = [bench.complete_study("1.2.3"), bench.complete_study("1.2.4")]
+    for study in pair:
+        bench.submit(study)
+    with bench.working():
+        bench.analysis.gate.set()
+        for study in pair:
+            assert bench.wait_for_end(study).state is StudyState.DELIVERED
+        wait_until(
+            lambda: [name for name, _ in bench.analysis.calls].count("try_shadow") == 2,
+            timeout_seconds=30,
+            what="both trials",
+        )
+    names = [name for name, _ in bench.analysis.calls]
+    assert names[:4] == ["assemble", "compose"] * 2
+    assert [bench.state(study).state for study in pair] == [StudyState.DELIVERED] * 2

@@ -1,4 +1,4 @@
-"""Model versions: one is active, and nobody but a person changes which."""
+"""The models a node knows, and the one that is on trial."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -10,16 +10,17 @@ from received import NOW
 from storage import registry
 from storage.database import Database
 from storage.errors import Conflict, NotFound
-from storage.records import ModelVersion
+from storage.records import ModelVersion, Origin
 
 
-def model(version: str = "1.0.0", *, active: bool = False) -> ModelVersion:
+def model(version: str = "1.0.0", *, name: str = "flair-gan") -> ModelVersion:
     return ModelVersion(
-        name="flair-gan",
+        name=name,
         version=version,
-        sha256=f"{version} digest",
-        folder=f"models/flair-gan-{version}",
-        active=active,
+        sha256=f"{name} {version} digest",
+        folder=f"models/{name}/{version}",
+        origin=Origin.IMPORTED,
+        sequence="FLAIR",
         registered_at=NOW + timedelta(days=int(version[0])),
     )
 
@@ -30,42 +31,9 @@ def register(database: Database, *versions: ModelVersion) -> None:
             registry.register(session, version)
 
 
-def activate(database: Database, version: str) -> None:
-    with database.begin() as session:
-        registry.activate(session, "flair-gan", version)
-
-
-def active(database: Database) -> ModelVersion | None:
+def find(database: Database, wanted: str) -> ModelVersion:
     with database.read() as session:
-        return registry.active(session)
-
-
-def test_none_is_active_before_one_is_activated(database: Database) -> None:
-    register(database, model())
-    assert active(database) is None
-
-
-def test_the_first_version_may_come_active(database: Database) -> None:
-    register(database, model(active=True))
-    assert active(database) == model(active=True)
-
-
-def test_registering_at_each_start_never_undoes_what_a_person_activated(
-    database: Database,
-) -> None:
-    register(database, model("1.0.0", active=True), model("2.0.0"))
-    activate(database, "2.0.0")
-    register(database, model("1.0.0", active=True))
-    assert active(database) == model("2.0.0", active=True)
-
-
-def test_activating_one_puts_the_other_back(database: Database) -> None:
-    register(database, model("1.0.0", active=True), model("2.0.0"))
-    for version in ("2.0.0", "2.0.0", "1.0.0"):
-        activate(database, version)
-        with database.read() as session:
-            listed = registry.list_versions(session)
-        assert [one.version for one in listed if one.active] == [version]
+        return registry.find(session, wanted)
 
 
 def test_versions_are_listed_newest_first(database: Database) -> None:
@@ -76,9 +44,9 @@ def test_versions_are_listed_newest_first(database: Database) -> None:
 
 
 def test_a_version_that_was_moved_is_found_in_its_new_folder(database: Database) -> None:
-    register(database, model(active=True))
+    register(database, model())
     register(database, replace(model(), folder="elsewhere", registered_at=NOW))
-    assert active(database) == replace(model(active=True), folder="elsewhere")
+    assert find(database, "1.0.0") == replace(model(), folder="elsewhere")
 
 
 def test_a_version_never_changes_its_contents(database: Database) -> None:
@@ -87,22 +55,39 @@ def test_a_version_never_changes_its_contents(database: Database) -> None:
         register(database, replace(model(), sha256="other"))
 
 
-def test_an_unknown_version_is_not_activated(database: Database) -> None:
-    register(database, model(active=True))
-    with pytest.raises(NotFound, match=r"9\.9\.9"):
-        activate(database, "9.9.9")
-    assert active(database) == model(active=True)
+def test_a_model_is_found_by_whatever_only_it_bears(database: Database) -> None:
+    register(database, model("1.0.0"), model("2.0.0"), model("2.0.0", name="t1-gan"))
+    assert find(database, "flair-gan@2.0.0") == model("2.0.0")
+    assert find(database, "1.0.0") == model("1.0.0")
+    assert find(database, "t1-gan") == model("2.0.0", name="t1-gan")
 
 
-def test_activations_at_once_leave_exactly_one_active(database: Database) -> None:
-    versions = [f"{number}.0.0" for number in range(1, 7)]
+@pytest.mark.parametrize("wanted", ["2.0.0", "flair-gan"])
+def test_what_several_bear_is_refused_with_their_names(database: Database, wanted: str) -> None:
+    register(database, model("1.0.0"), model("2.0.0"), model("2.0.0", name="t1-gan"))
+    with pytest.raises(Conflict, match=r"flair-gan@2\.0\.0"):
+        find(database, wanted)
 
-    def start(version: str) -> None:
-        register(database, model(version, active=True))
-        activate(database, version)
 
-    together.run(threads=[(start, (version,)) for version in versions])
+@pytest.mark.parametrize("wanted", ["9.9.9", "flair-gan@9.9.9", "", "@"])
+def test_what_nobody_bears_is_not_found(database: Database, wanted: str) -> None:
+    register(database, model())
+    with pytest.raises(NotFound, match="models list"):
+        find(database, wanted)
+
+
+def test_one_model_at_most_is_on_trial(database: Database) -> None:
+    register(database, model("1.0.0"), model("2.0.0"))
+    for version in ("1.0.0", "2.0.0", None):
+        with database.begin() as session:
+            chosen = registry.find(session, version) if version else None
+            registry.set_shadow(session, chosen)
+            on_trial = registry.shadow(session)
+        assert (on_trial.version if on_trial else None) == version
+
+
+def test_registering_at_once_keeps_every_version(database: Database) -> None:
+    versions = [model(f"{number}.0.0") for number in range(1, 7)]
+    together.run(threads=[(register, (database, version)) for version in versions])
     with database.read() as session:
-        listed = registry.list_versions(session)
-    assert len(listed) == len(versions)
-    assert len([one for one in listed if one.active]) == 1
+        assert len(registry.list_versions(session)) == len(versions)

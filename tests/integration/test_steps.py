@@ -18,6 +18,7 @@ from agent.errors import ConfigurationError
 from agent.inference import OnnxModel, Provider
 from agent.steps import AnalysisSteps
 from builders import NAMESPACE
+from models_at_hand import OneModel
 from storage import results, studies
 from storage.database import Database
 from storage.files import FileStore
@@ -47,7 +48,7 @@ def steps(database: Database, tmp_path: Path, model: OnnxModel) -> AnalysisSteps
     return AnalysisSteps(
         database=database,
         store=FileStore(tmp_path / "store", reserve_bytes=0),
-        models=lambda _: model,
+        models=OneModel(model),
         rules=SeriesRules(),
         appearance=Appearance(namespace=NAMESPACE, profile=Profile(heatmap=Slices.OFF)),
         profiles={},
@@ -222,7 +223,7 @@ def test_a_changed_threshold_gives_new_uids_and_a_predecessor(
     """Half the volume passes where twice the threshold is asked for."""
     run(steps, study.key)
     again = read_again(steps, study)
-    stricter = replace(steps, models=lambda _: Stricter(model))
+    stricter = replace(steps, models=OneModel(Stricter(model)))
     run(stricter, again.key)
     old, new = built(steps, study.key), built(steps, again.key)
     assert predecessor(new[Role.REPORT]) == old[Role.REPORT].SOPInstanceUID
@@ -254,12 +255,7 @@ class Stricter(OnnxModel):
 def test_a_study_can_be_read_by_a_named_model(
     steps: AnalysisSteps, study: Study, model: OnnxModel
 ) -> None:
-    asked: list[str | None] = []
-
-    def models(folder: str | None) -> OnnxModel:
-        asked.append(folder)
-        return model
-
+    models = OneModel(model)
     listening = replace(steps, models=models)
     run(listening, study.key)
     with steps.database.begin() as session:
@@ -267,7 +263,7 @@ def test_a_study_can_be_read_by_a_named_model(
             studies.advance(session, study.key, state, now=NOW)
         again = studies.open_again(session, study.study_uid, now=NOW, model_folder="/models/mine")
     run(listening, again.key)
-    assert asked == [None, "/models/mine"]
+    assert models.asked == [None, "/models/mine"]
 
 
 def test_each_profile_is_built_once_and_a_new_one_is_added_on_retry(
@@ -292,17 +288,12 @@ def test_each_profile_is_built_once_and_a_new_one_is_added_on_retry(
 def test_a_model_that_cannot_be_loaded_still_ends_in_a_report(
     steps: AnalysisSteps, study: Study, model: OnnxModel
 ) -> None:
-    def models(folder: str | None) -> OnnxModel:
-        if folder is not None:
-            raise ConfigurationError(f"There is no model in {folder}.")
-        return model
-
     run(steps, study.key)
     with steps.database.begin() as session:
         for state in (StudyState.DELIVERING, StudyState.DELIVERED):
             studies.advance(session, study.key, state, now=NOW)
         again = studies.open_again(session, study.study_uid, now=NOW, model_folder="/gone")
-    broken = replace(steps, models=models)
+    broken = replace(steps, models=OneModel(model, gone=frozenset({"/gone"})))
     broken.assemble(again.key)
     with pytest.raises(ConfigurationError):
         broken.analyse(again.key)
@@ -310,3 +301,39 @@ def test_a_model_that_cannot_be_loaded_still_ends_in_a_report(
     text = report_page.as_text(built(broken, again.key)[Role.REPORT])
     assert "NOT ANALYSED" in text
     assert "There is no model in /gone." in text
+
+
+def test_a_model_on_trial_is_kept_beside_and_changes_nothing(
+    steps: AnalysisSteps, study: Study, model: OnnxModel
+) -> None:
+    """Neither the verdict nor what goes out differs from what they would be without it."""
+    run(steps, study.key)
+    with steps.database.read() as session:
+        before = results.analysis_of(session, study.key), results.objects_of(session, study.key)
+    trying = replace(steps, models=OneModel(model, trial=Stricter(model)))
+    trying.try_shadow(study.key)
+    with steps.database.read() as session:
+        said = results.analysis_of(session, study.key, shadow=True)
+        found = results.lesions_of(session, study.key, shadow=True)
+        after = results.analysis_of(session, study.key), results.objects_of(session, study.key)
+        usual = results.lesions_of(session, study.key)
+    assert before == after
+    assert said is not None
+    assert said.threshold_version == "stricter"
+    assert sum(one.volume_ml for one in found) < sum(one.volume_ml for one in usual)
+
+
+def test_without_a_model_on_trial_nothing_is_kept(steps: AnalysisSteps, study: Study) -> None:
+    steps.try_shadow(study.key)
+    with steps.database.read() as session:
+        assert results.analysis_of(session, study.key, shadow=True) is None
+
+
+def test_an_analysis_names_the_scanner(steps: AnalysisSteps, study: Study) -> None:
+    run(steps, study.key)
+    header = pydicom.dcmread(demo_study.IMAGES[0], stop_before_pixels=True)
+    with steps.database.read() as session:
+        analysis = results.analysis_of(session, study.key)
+    assert analysis is not None
+    assert analysis.scanner is not None
+    assert analysis.scanner.startswith(str(header.Manufacturer))
