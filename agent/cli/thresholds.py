@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +15,7 @@ from agent.cli.border import (
     one_sentence,
     print_facts,
     print_json,
+    problems,
     say,
     show,
     who,
@@ -22,7 +24,9 @@ from agent.cli.border import (
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from agent.calibration import OperatingPoint, Refused, Scored
     from agent.cli.opened import Opened
+    from agent.inference import OnnxModel
     from agent.model_toml import ModelDescription
     from storage.records import ModelVersion, ThresholdSet
 
@@ -111,6 +115,58 @@ def set_thresholds(
 
 @app.command()
 @one_sentence
+def calibrate(
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", exists=True, file_okay=False, help="Folder of tumour-free studies."),
+    ] = None,
+    from_studies: Annotated[
+        str | None,
+        typer.Option(help="Or stored ones, e.g. marked=normal,scanner=Achieva,since=2026-01-01."),
+    ] = None,
+    false_positive_rate: Annotated[
+        float, typer.Option(help="Share of tumour-free studies that may be called abnormal.")
+    ] = 0.05,
+    model: ModelOption = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print, and change nothing.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    why: WhyOption = "",
+) -> None:
+    """Choose the slice threshold by tumour-free studies of this site, one of each patient.
+
+    Example: neurosieve thresholds calibrate --from normals --false-positive-rate 0.05
+    """
+    from agent import calibration
+    from storage import thresholds
+
+    if (source is None) == (from_studies is None):
+        raise typer.BadParameter("Say either --from or --from-studies.")
+    calibration.needed(false_positive_rate)  # before long work
+    with opened.node(config) as node:
+        with node.database.read() as session:
+            version = wanted(session, model)
+            before = thresholds.latest(session, version.name, version.version)
+        used = node.models.of(version, before)
+        answers = _scores(node, used, source, from_studies)
+        scored, refused = calibration.parted(answers)
+        used_for = calibration.one_per_patient(scored)
+        for one in refused:
+            say(f"Not used: {one.name}: {one.reason}", on=problems)
+        point = calibration.operating_point(
+            [one.study_score for one in used_for], false_positive_rate
+        )
+        _tell(node, used.description, point, scored, used_for, as_json=as_json)
+        if dry_run:
+            return
+        made = calibration.thresholds(
+            used.description, used_for, point, by=who(), why=why, now=datetime.now(UTC)
+        )
+        _keep(node, made, quiet=as_json)
+
+
+@app.command()
+@one_sentence
 def history(
     model: ModelOption = None, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
@@ -140,7 +196,88 @@ def wanted(session: "Session", model: str | None) -> "ModelVersion":
     return registry.get(session, current.model_name, current.model_version)
 
 
-def _keep(node: "Opened", made: "ThresholdSet") -> None:
+def _scores(
+    node: "Opened", model: "OnnxModel", source: Path | None, from_studies: str | None
+) -> "list[Scored | Refused]":
+    """What the model says of each study, with a bar while it reads."""
+    from functools import partial
+
+    from rich.progress import track
+
+    from agent import bootstrap, site_studies, stored_studies
+
+    rules = bootstrap.series_rules(node.settings)
+    if source is not None:
+        found = site_studies.find(source, model.description.sequence)
+        tasks = [partial(site_studies.score, one, model, rules) for one in found]
+    else:
+        query = stored_studies.parse(from_studies or "")
+        read = partial(stored_studies.score, node.database, node.store, model, rules)
+        with node.database.read() as session:
+            tasks = [partial(read, *one) for one in stored_studies.find(session, query)]
+    watched = track(
+        tasks,
+        "Reading studies",
+        console=problems,
+        transient=True,
+        disable=not problems.is_terminal,
+    )
+    return [task() for task in watched]
+
+
+def _tell(
+    node: "Opened",
+    described: "ModelDescription",
+    point: "OperatingPoint",
+    scored: "list[Scored]",
+    used: "list[Scored]",
+    *,
+    as_json: bool,
+) -> None:
+    """The operating point, what it rests on, and its price."""
+    from agent import calibration, stored_studies
+    from storage.records import Mark
+
+    with node.database.read() as session:
+        lesions = stored_studies.scores_marked(session, Mark.LESION, described.digest)
+    before, count = described.thresholds.slice, len(lesions)
+    kept = {
+        name: sum(one >= limit for one in lesions)
+        for name, limit in (("before", before), ("after", point.slice))
+    }
+    facts: dict[str, object] = {
+        "slice_threshold": point.slice,
+        "slice_threshold_before": before,
+        "false_positive_rate": point.rate,
+        "interval": [point.low, point.high],
+        "studies": point.studies,
+        "of_the_same_patients_left_out": len(scored) - len(used),
+        "passing": point.passing,
+        "passing_before": sum(one.study_score >= before for one in used),
+        "marked_lesion": count,
+        "marked_lesion_passing_before": kept["before"],
+        "marked_lesion_passing": kept["after"],
+    }
+    if as_json:
+        print_json(facts)
+        return
+    say(
+        f"Slice threshold {point.slice:.4g} (before {before:.4g}): {point.sentence}. "
+        f"{point.passing} of them reach it, {facts['passing_before']} reached the one before."
+    )
+    if len(scored) > len(used):
+        say(f"{len(scored) - len(used)} further studies of the same patients were left out.")
+    if count:
+        low, high = calibration.wilson(kept["after"], count)
+        say(
+            f"Of {count} studies marked lesion {kept['after']} reach it "
+            f"({low:.2f} to {high:.2f}), {kept['before']} reached the one before."
+        )
+    else:
+        say("No study is marked lesion: what this costs in tumours not called cannot be said here.")
+
+
+def _keep(node: "Opened", made: "ThresholdSet", *, quiet: bool = False) -> None:
     """Keep thresholds, put them in force if their model is, and say so."""
     from storage import activations, audit, thresholds
 
@@ -155,6 +292,8 @@ def _keep(node: "Opened", made: "ThresholdSet") -> None:
             detail=f"{kept.version}: {kept.operating_point}. {kept.why}".strip(),
             now=kept.made_at,
         )
+    if quiet:
+        return
     say(
         f"Thresholds {kept.version} (number {kept.number}): slice {kept.slice:.4g}, pixel "
         f"{kept.pixel:.4g}, {kept.minimum_volume_ml:g} ml."

@@ -1,0 +1,106 @@
+"""A site's own studies in a folder, one after the other, as the node would read them.
+
+DICOM files are put together by study, however deep they lie; NIfTI volumes are a study each. Where
+the names of volumes say the sequence, only those of the wanted one are read, and masks never.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
+
+from agent import examination, pictures, pipeline, readers
+from agent.calibration import Refused, Scored
+from agent.dicom.frames import DAMAGED
+from agent.dicom.series import SeriesRules
+from agent.errors import AgentError, UnreadableInput
+from agent.imaging.results import Findings, NotAnalysed
+from agent.inference import AnomalyModel
+
+_NIFTI = (".nii", ".nii.gz")
+_SEQUENCES = re.compile(r"flair|t1w?|t2w?|pdw?|dwi|swi|adc|bold", re.IGNORECASE)
+_NO_IMAGE = re.compile(r"mask|wmh|lesion|seg|label|roi", re.IGNORECASE)
+_IDENTITY = ["StudyInstanceUID", "PatientID"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiteStudy:
+    """One study on disk: DICOM files, or a single volume. `patient` only tells people apart."""
+
+    name: str
+    patient: str
+    files: tuple[Path, ...]
+
+
+def find(folder: Path, sequence: str) -> list[SiteStudy]:
+    """The studies in a folder, by name.
+
+    Raises UnreadableInput where there is none, or only single images.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    volumes = [path for path in files if path.name.lower().endswith(_NIFTI)]
+    found = [*_volumes(volumes, folder, sequence), *_dicom(files, folder)]
+    if found:
+        return found
+    if any(path.suffix.lower() in pictures.ACCEPTED for path in files):
+        raise UnreadableInput(
+            f"{folder} holds single images; a threshold for studies needs whole studies, as DICOM "
+            "or NIfTI."
+        )
+    raise UnreadableInput(f"{folder} holds no DICOM study and no NIfTI volume.")
+
+
+def score(study: SiteStudy, model: AnomalyModel, rules: SeriesRules) -> Scored | Refused:
+    """What the model says of a study that is known to hold no tumour."""
+    try:
+        result = _read(study, model, rules)
+    except AgentError as error:
+        return Refused(name=study.name, reason=str(error))
+    if isinstance(result, NotAnalysed):
+        return Refused(name=study.name, reason=result.sentence)
+    return Scored(
+        name=study.name,
+        patient=study.patient,
+        study_score=result.study_score,
+        slice_scores=tuple(float(one) for one in result.slice_scores),
+    )
+
+
+def _read(study: SiteStudy, model: AnomalyModel, rules: SeriesRules) -> Findings | NotAnalysed:
+    if study.files[0].name.lower().endswith(_NIFTI):
+        volume = readers.read_nifti(study.files[0])
+        return pipeline.analyse(volume, model, model.description.thresholds)
+    return examination.examine(examination.read(study.files, rules), model).result
+
+
+def _volumes(files: Sequence[Path], folder: Path, sequence: str) -> Iterator[SiteStudy]:
+    images = [path for path in files if not _NO_IMAGE.search(path.name)]
+    named = [path for path in images if sequence.casefold() in path.name.casefold()]
+    plain = [path for path in images if not _SEQUENCES.search(path.name)]
+    for path in named or plain:
+        # A folder a subject, BIDS (sub-01/anat/…), or a file a subject.
+        inside = path.relative_to(folder).parts
+        patient = inside[0] if len(inside) > 1 else path.name
+        name = path.relative_to(folder).as_posix()
+        yield SiteStudy(name=name, patient=patient, files=(path,))
+
+
+def _dicom(files: Sequence[Path], folder: Path) -> Iterator[SiteStudy]:
+    studies: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for path in files:
+        try:
+            header = dcmread(path, specific_tags=_IDENTITY)
+        except InvalidDicomError:
+            continue
+        except DAMAGED:
+            continue
+        study_uid = str(header.get("StudyInstanceUID") or "")
+        if study_uid:
+            studies[study_uid, str(header.get("PatientID") or study_uid)].append(path)
+    for (study_uid, patient), found in studies.items():
+        place = found[0].parent.relative_to(folder).as_posix()
+        yield SiteStudy(name=f"{place} (…{study_uid[-12:]})", patient=patient, files=tuple(found))
