@@ -1,14 +1,15 @@
 """What models said of a revision: the one in force, and beside it the one on trial (`shadow`)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Table, delete, insert, select
+from sqlalchemy import Column, ColumnElement, Table, and_, delete, insert, or_, select
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from storage import rows, tables
-from storage.records import Analysis, Lesion, StudyKey
+from storage.records import Analysis, Lesion, ModelVersion, StudyKey
 
 
 def save_analysis(
@@ -47,20 +48,45 @@ def lesions_of(session: Session, key: StudyKey, *, shadow: bool = False) -> tupl
     return tuple(Lesion(**row._asdict()) for row in found)
 
 
-def read_by(
-    session: Session, model_sha256: str, *, shadow: bool = False
-) -> Iterator[tuple[StudyKey, Analysis]]:
-    """Every revision that a model read, the newest first."""
-    spoken, _ = _tables(shadow)
-    statement = (
-        select(spoken.c.study_uid, spoken.c.revision, *rows.columns(spoken, Analysis))
-        .where(spoken.c.model_sha256 == model_sha256)
-        .order_by(spoken.c.created_at.desc(), spoken.c.study_uid)
+def read_by_both(
+    session: Session, one: ModelVersion, other: ModelVersion
+) -> list[tuple[StudyKey, bool]]:
+    """The revisions that one model read in force and the other on trial, the newest first.
+
+    The flag is True where it was the other way round: `other` in force, `one` on trial.
+    """
+    said, tried = tables.analysis.c, tables.shadow_analysis.c
+    found = (
+        select(said.study_uid, said.revision, said.model_name, said.model_version)
+        .join(
+            tables.shadow_analysis,
+            and_(said.study_uid == tried.study_uid, said.revision == tried.revision),
+        )
+        .where(
+            or_(
+                and_(_is(said, one), _is(tried, other)),
+                and_(_is(said, other), _is(tried, one)),
+            )
+        )
+        .order_by(said.created_at.desc(), said.study_uid)
     )
-    for row in session.execute(statement):
-        values = row._asdict()
-        key = StudyKey(f"{values.pop('study_uid')}#{values.pop('revision')}")
-        yield key, Analysis(**values)
+    return [
+        (
+            StudyKey(f"{row.study_uid}#{row.revision}"),
+            (row.model_name, row.model_version) != (one.name, one.version),
+        )
+        for row in session.execute(found)
+    ]
+
+
+def _is(
+    columns: ReadOnlyColumnCollection[str, Column[Any]], version: ModelVersion
+) -> ColumnElement[bool]:
+    return and_(
+        columns.model_name == version.name,
+        columns.model_version == version.version,
+        columns.model_sha256 == version.sha256,
+    )
 
 
 def _tables(shadow: bool) -> tuple[Table, Table]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli import opened
+from agent.cli import model_compare, opened
 from agent.cli.border import (
     ConfigOption,
     JsonOption,
@@ -235,6 +235,9 @@ def history(config: ConfigOption = None, as_json: JsonOption = False) -> None:
             for one in activations.history(session)
         ]
     show(rows, columns=HISTORY, title="In force, the newest first", as_json=as_json)
+
+
+app.command()(model_compare.compare)
 
 
 def _row(version: "ModelVersion", current: "Activation | None") -> dict[str, object]:
