@@ -19,7 +19,7 @@ from agent.imaging import grids, preprocess
 from agent.imaging.brain import BrainNet
 from agent.imaging.preprocess import ModelInput
 from agent.imaging.results import NotAnalysed
-from model_training import collection
+from model_training import collection, files
 from model_training.collection import Member, Split, Subject
 from model_training.config import Recipe
 from model_training.image_sets import image_set
@@ -92,7 +92,8 @@ def kept_slices(
         slices = normal_images(members, recipe)
     else:
         slices = clean_slices(members, recipe, brain_net)
-    np.savez_compressed(path, **vars(slices))
+    with files.whole(path) as partial, partial.open("wb") as target:
+        np.savez_compressed(target, **vars(slices))
     return slices
 
 
@@ -137,7 +138,8 @@ def clean_slices(members: Sequence[Member], recipe: Recipe, brain_net: BrainNet)
         )
         if isinstance(prepared, NotAnalysed):
             raise Untrainable(f"{member.folder} cannot be trained on: {prepared.sentence}")
-        has_tumour = member.folder.parent.name == recipe.collections[0]
+        of_patients = member.folder.parent.name == recipe.collections[0]
+        has_tumour = of_patients and member.abnormal is not False
         brain, keep = clean_far(subject, prepared) if has_tumour else cut_out(subject, prepared)
         keep &= brain.mean(axis=(1, 2)) > MIN_BRAIN_SHARE
         images.append(prepared.slices[keep].astype(np.float16))
