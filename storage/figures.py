@@ -140,7 +140,7 @@ def scanner_scores(session: Session, since: datetime) -> list[ScannerScore]:
 
 
 def untried_shadows(session: Session, *, since: datetime, until: datetime) -> tuple[int, int]:
-    """How many studies ended in that time with an analysis, and how many the shadow did not read."""
+    """How many analysed studies ended in that time, and how many the shadow missed."""
     study, shown, shadow = tables.study, tables.analysis, tables.shadow_analysis
     statement = (
         select(func.count(), func.count(shadow.c.study_uid))

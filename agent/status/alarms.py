@@ -8,7 +8,7 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from agent.status import workers
-from agent.status.site import Site
+from agent.status.node_view import Site
 from storage import figures, registry, training
 from storage.errors import StorageError
 from storage.records import DeliveryState, TrainingState

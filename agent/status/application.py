@@ -15,9 +15,9 @@ from starlette.staticfiles import StaticFiles
 
 from agent.status import gate, pages, users
 from agent.status.gate import Gate
+from agent.status.node_view import Guard, Site, now
 from agent.status.pages import Pages
 from agent.status.sessions import Sessions
-from agent.status.site import Guard, Site, now
 from storage import audit, feedback, studies
 from storage.errors import NotFound, StorageError
 from storage.records import Feedback, Mark
@@ -115,7 +115,7 @@ class Doors:
         """Keep what a radiologist says of a study."""
         fields = await gate.checked_form(request, self.sessions)
         wanted, note = fields.get("mark", ""), fields.get("note", "").strip()
-        if wanted not in Mark:
+        if wanted not in frozenset(map(str, Mark)):
             raise HTTPException(400, "Choose one of the marks.")
         if len(note) > _MOST_NOTE:
             raise HTTPException(400, f"A note has at most {_MOST_NOTE} characters.")

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp
 
+from agent.status.node_view import Guard
 from agent.status.sessions import Sessions, fresh_name
-from agent.status.site import Guard
 
 COOKIE = "neurosieve_session"
 HEADERS = {

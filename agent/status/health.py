@@ -2,7 +2,7 @@
 
 from agent import model_toml
 from agent.errors import AgentError
-from agent.status.site import Site
+from agent.status.node_view import Site
 from storage import activations, registry
 from storage.errors import StorageError
 

@@ -18,9 +18,10 @@ from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
 from agent.status import alarms, workers
-from agent.status.site import Site, now
+from agent.status.node_view import Site, now
 from storage import activations, figures, registry, training
 from storage.errors import StorageError
+from storage.records import StudyState
 
 BUCKETS_SECONDS = (5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 _DAY = timedelta(days=1)
@@ -56,9 +57,9 @@ class NodeCollector(Collector):
 
 def scrape(site: Site) -> bytes:
     """Everything in the text format of Prometheus."""
-    registry_ = CollectorRegistry(auto_describe=False)
-    registry_.register(NodeCollector(site))
-    return generate_latest(registry_)
+    collectors = CollectorRegistry(auto_describe=False)
+    collectors.register(NodeCollector(site))
+    return generate_latest(collectors)
 
 
 def _info(name: str, text: str, labels: dict[str, str]) -> Metric:
@@ -118,7 +119,9 @@ def _studies(session: Session, moment: datetime) -> Iterator[Metric]:
     since = figures.oldest_waiting(session)
     age = (moment - since).total_seconds() if since else 0.0
     yield _gauge(
-        "neurosieve_queue_length", "Complete studies that wait.", states[figures.StudyState.COMPLETE]
+        "neurosieve_queue_length",
+        "Complete studies that wait.",
+        states[StudyState.COMPLETE],
     )
     yield _gauge("neurosieve_queue_oldest_seconds", "How long the oldest has waited.", age)
 

@@ -14,16 +14,16 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, R
 from agent import model_toml
 from agent.errors import AgentError
 from agent.status import alarms, gate, health, metrics, study_view, trends, workers
+from agent.status.node_view import Guard, Site, now
 from agent.status.sessions import Sessions
-from agent.status.site import Guard, Site, now
 from agent.status.slices import Slices, View
 from storage import activations, figures, registry, studies, thresholds, training
 from storage.errors import NotFound, StorageError
 from storage.records import Mark, ModelVersion, StudyKey, StudyState
 
 PAGE_SIZE = 20
+_STATES = frozenset(map(str, StudyState))
 MARKING = "RESEARCH USE ONLY – NOT FOR DIAGNOSIS"
-WAITING = (StudyState.COMPLETE,)
 _SCANNER_DAYS = 90
 
 
@@ -57,7 +57,7 @@ class Pages:
                     study_view.line(site, session, one)
                     for one in studies.list_studies(session, limit=5)
                 ]
-                told = {
+                told: dict[str, Any] = {
                     "states": figures.by_state(session),
                     "waiting_since": figures.oldest_waiting(session),
                     "day": trends.last_day(session, moment),
@@ -85,7 +85,7 @@ class Pages:
     def list_studies(self, request: Request) -> Response:
         """The latest studies."""
         wanted = request.query_params.get("state", "")
-        states = [StudyState(wanted)] if wanted in StudyState else None
+        states = [StudyState(wanted)] if wanted in _STATES else None
         page = max(1, _whole(request.query_params.get("page", "1")))
         with self.site.database.read() as session:
             found = studies.list_studies(
@@ -189,7 +189,7 @@ class Pages:
     def picture(self, request: Request) -> Response:
         """One slice."""
         name = request.path_params["view"]
-        if name not in View:
+        if name not in frozenset(map(str, View)):
             raise HTTPException(404)
         index = request.path_params["number"] - 1
         return _png(partial(self._slices.png, key_of(request), index, View(name)))
@@ -214,7 +214,9 @@ class Pages:
     def ready(self, request: Request) -> Response:
         """Whether studies may be sent here."""
         well = health.is_ready(self.site)
-        return PlainTextResponse("ok\n" if well else "not ready\n", status_code=200 if well else 503)
+        return PlainTextResponse(
+            "ok\n" if well else "not ready\n", status_code=200 if well else 503
+        )
 
     def page(self, request: Request, template: str, *, code: int = 200, **told: Any) -> Response:
         """A filled template, with what every page needs."""

@@ -9,7 +9,7 @@ from pydicom.errors import InvalidDicomError
 from sqlalchemy.orm import Session
 
 from agent.dicom import report_view
-from agent.status.site import Site
+from agent.status.node_view import Site
 from storage import feedback, results, studies
 from storage.errors import StorageError
 from storage.records import (

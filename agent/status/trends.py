@@ -57,6 +57,4 @@ def _trend(session: Session, now: datetime, *, count: int, step: timedelta, form
         for place in range(count)
     )
     seconds = [(one.finished_at - one.last_received_at).total_seconds() for one in ended]
-    return Trend(
-        total=len(ended), bars=bars, median_seconds=median(seconds) if seconds else None
-    )
+    return Trend(total=len(ended), bars=bars, median_seconds=median(seconds) if seconds else None)
