@@ -7,7 +7,7 @@ import sys
 import uuid
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from importlib import metadata
+from importlib import metadata, util
 from pathlib import Path
 
 from filelock import FileLock
@@ -301,9 +301,19 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
             first_retry_seconds=settings.delivery.first_retry_seconds,
             longest_retry_seconds=settings.delivery.longest_retry_seconds,
         ),
+        traces_endpoint=_traces_endpoint(settings),
     )
     lock = FileLock(settings.node.data_dir / f"worker-{settings.node.slot}.lock")
     return Work(database=storage.database, jobs=jobs, worker=worker, lock=lock)
+
+
+def _traces_endpoint(settings: Settings) -> str:
+    endpoint = settings.telemetry.traces_endpoint
+    if endpoint and util.find_spec("opentelemetry") is None:
+        raise ConfigurationError(
+            "telemetry.traces_endpoint needs OpenTelemetry; `pip install neurosieve[otel]`."
+        )
+    return endpoint
 
 
 def with_model(settings: Settings, folder: Path | str) -> Settings:

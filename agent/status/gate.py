@@ -14,6 +14,7 @@ from agent.status.node_view import Guard
 from agent.status.sessions import Sessions, fresh_name
 
 COOKIE = "neurosieve_session"
+MOST_BYTES = 64 * 1024  # of a form
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; "
     "script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -66,6 +67,8 @@ class Gate(BaseHTTPMiddleware):
             set_cookie(response, session, self._guard, secure=False)
 
     def _refusal(self, request: Request) -> Response | None:
+        if request.method == "POST" and not _is_small(request):
+            return PlainTextResponse("too large\n", status_code=413)
         path = request.url.path
         if self._guard.users is None or path in _OPEN or path == "/static/status.css":
             return None
@@ -97,6 +100,12 @@ async def checked_form(request: Request, sessions: Sessions) -> dict[str, str]:
     if not sessions.is_token(request.state.visitor.session, fields.get("token", "")):
         raise HTTPException(403, "This form has expired; load the page again.")
     return fields
+
+
+def _is_small(request: Request) -> bool:
+    """Whether the body says that it is one of our forms' size; a chunked one says nothing."""
+    length = request.headers.get("content-length", "")
+    return length.isdecimal() and int(length) <= MOST_BYTES
 
 
 def _bears(request: Request, guard: Guard) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
@@ -43,7 +44,13 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.filters.update(
-            when=_when, ago=_ago, number=_number, gb=_gb, state=_state, seconds=_seconds
+            commands=_commands,
+            when=_when,
+            ago=_ago,
+            number=_number,
+            gb=_gb,
+            state=_state,
+            seconds=_seconds,
         )
 
     def overview(self, request: Request) -> Response:
@@ -248,6 +255,15 @@ def _png(draw: Callable[[], bytes]) -> Response:
 
 def _whole(text: str) -> int:
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else 1
+
+
+def _commands(text: str) -> Markup:
+    """Words between backticks as code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part)
+        for place, part in enumerate(parts)
+    )
 
 
 def _when(moment: datetime | None) -> str:

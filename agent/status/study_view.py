@@ -1,6 +1,8 @@
 """What the pages say of studies."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pydicom import dcmread
@@ -15,6 +17,7 @@ from storage.errors import StorageError
 from storage.records import (
     Analysis,
     Delivery,
+    DeliveryState,
     Feedback,
     Lesion,
     Outcome,
@@ -47,13 +50,26 @@ class Line:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sent:
+    """The objects of one kind that fared alike on their way to one destination."""
+
+    destination: str
+    role: str
+    state: DeliveryState
+    error: str | None
+    count: int
+    attempts: int
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Whole:
     """Everything about one revision."""
 
     line: Line
     decisions: tuple[SeriesDecision, ...]
     lesions: tuple[Lesion, ...]
-    deliveries: tuple[tuple[Delivery, str], ...]  # with the role of the object
+    deliveries: tuple[Sent, ...]
     history: tuple[Feedback, ...]
     report: report_view.View | None
     revisions: tuple[int, ...]
@@ -84,18 +100,35 @@ def whole(site: Site, session: Session, key: StudyKey) -> Whole:
     """One study for its own page. Raises NotFound."""
     study = studies.get(session, key)
     objects = results.objects_of(session, key)
-    roles = {one.sop_uid: one.role.value.lower().replace("_", " ") for one in objects}
     newest = studies.latest(session, study.study_uid).revision
     return Whole(
         line=line(site, session, study),
         decisions=studies.series_decisions(session, key),
         lesions=results.lesions_of(session, key),
-        deliveries=tuple(
-            (one, roles.get(one.sop_uid, "object")) for one in results.deliveries_of(session, key)
-        ),
+        deliveries=_sent(objects, results.deliveries_of(session, key)),
         history=tuple(feedback.history(session, study.study_uid)),
         report=_report(site, objects),
         revisions=tuple(range(1, newest + 1)),
+    )
+
+
+def _sent(objects: Sequence[ResultObject], deliveries: Sequence[Delivery]) -> tuple[Sent, ...]:
+    roles = {one.sop_uid: one.role.value.lower().replace("_", " ") for one in objects}
+    alike: dict[tuple[str, str, DeliveryState, str | None], list[Delivery]] = {}
+    for one in deliveries:
+        kind = (one.destination, roles[one.sop_uid], one.state, one.error)
+        alike.setdefault(kind, []).append(one)
+    return tuple(
+        Sent(
+            destination=kind[0],
+            role=kind[1],
+            state=kind[2],
+            error=kind[3],
+            count=len(found),
+            attempts=max(one.attempts for one in found),
+            updated_at=max(one.updated_at for one in found),
+        )
+        for kind, found in alike.items()
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import threading
 from pathlib import Path
 
 from argon2 import PasswordHasher
@@ -14,6 +15,7 @@ FILE_NAME = "users.json"
 LEAST_CHARACTERS = 12
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _hasher = PasswordHasher()
+_checks = threading.Semaphore(2)  # each takes 64 MiB; a crowd must not take the memory
 # Checked for names that are not known, so that the time of the answer tells nothing.
 _nobody = _hasher.hash("nobody has this password")
 
@@ -47,7 +49,8 @@ def check(file: Path, name: str, password: str) -> bool:
     """Whether this is the password of that user; takes as long when there is no such user."""
     known = _read(file).get(name)
     try:
-        _hasher.verify(known or _nobody, password)
+        with _checks:
+            _hasher.verify(known or _nobody, password)
     except (VerificationError, InvalidHashError):
         return False
     return known is not None

@@ -118,6 +118,12 @@ def test_a_mark_is_kept_with_its_audit(page: tuple[StatusServer, bootstrap.Stora
     assert event.action == "study marked missed"
 
 
+def test_a_form_that_is_too_large_is_not_read(guarded: StatusServer) -> None:
+    with visitor(guarded) as client:
+        assert client.post("/login", content=b"x" * 100_000).status_code == 413
+        assert client.post("/login", content=iter([b"x"])).status_code == 413
+
+
 def test_a_form_of_another_session_is_refused(
     page: tuple[StatusServer, bootstrap.Storage],
 ) -> None:
