@@ -189,7 +189,9 @@ class Worker:
         executor_id: str,
         step_patience: Patience,
         delivery_patience: Patience,
+        traces_endpoint: str = "",
     ) -> None:
+        self._traces_endpoint = traces_endpoint
         self._database = database
         self._jobs = jobs
         self._analysis = analysis
@@ -207,6 +209,8 @@ class Worker:
             "executor_id": self._executor_id,
             "log_level": "ERROR",
         }
+        if self._traces_endpoint:
+            config |= {"enable_otlp": True, "otlp_traces_endpoints": [self._traces_endpoint]}
         DBOS(config=config)
         self._register()
         DBOS.launch()

@@ -1,8 +1,10 @@
 """The running node: what is started, in which order, and how it ends."""
 
+import contextlib
 import logging
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
@@ -13,6 +15,8 @@ from agent.dicom.listener import Listener
 from agent.dicom.receipts import Receipts
 from agent.engine import Jobs, Worker
 from agent.errors import ConfigurationError
+from agent.status import workers
+from agent.status.server import StatusServer
 from storage.database import Database
 from storage.errors import StorageError
 from storage.files import FileStore
@@ -58,6 +62,10 @@ class Work:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="reconcile", daemon=True)
 
+    @property
+    def _lock_file(self) -> Path:
+        return Path(self._lock.lock_file)
+
     def start(self) -> None:
         """Take this slot, then take up work. Raises ConfigurationError when the slot is taken."""
         try:
@@ -67,6 +75,7 @@ class Work:
                 "Another worker already runs in this slot; give each its own node.slot."
             ) from error
         self._worker.start()
+        workers.sign(self._lock_file)
         self._thread.start()
 
     def stop(self) -> None:
@@ -74,10 +83,13 @@ class Work:
         self._stopping.set()
         self._worker.stop()
         self._thread.join()
+        workers.unsign(self._lock_file)
         self._lock.release()
 
     def _watch(self) -> None:
         while True:
+            with contextlib.suppress(OSError):  # a sign that is late is an alarm, no more
+                workers.sign(self._lock_file)
             try:
                 liveness.reconcile(self._database, self._jobs)
             except StorageError as error:
@@ -94,6 +106,7 @@ class Node:
     jobs: Jobs
     reception: Reception | None
     work: Work | None
+    status: StatusServer | None = None
 
     def start(self) -> None:
         """Work first, so that nothing received waits for it."""
@@ -101,9 +114,15 @@ class Node:
             self.work.start()
         if self.reception:
             self.reception.start()
+        if self.status and self.status.try_start():
+            logger.info(
+                "The status page is at %s", self.status.url, extra={"action": "status_page_ready"}
+            )
 
     def stop(self) -> None:
         """The other way round."""
+        if self.status:
+            self.status.stop()
         if self.reception:
             self.reception.stop()
         if self.work:

@@ -12,8 +12,10 @@ from agent.cli import (
     doctor,
     models,
     serve,
+    status,
     studies,
     thresholds,
+    users,
 )
 
 app = typer.Typer(
@@ -26,6 +28,7 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("listen")(serve.listen)
 app.command("work")(serve.work)
+app.command("status")(status.status)
 app.command("demo")(demo.demo)
 app.command("analyse")(analyse.analyse)
 app.command("doctor")(doctor.doctor)
@@ -33,6 +36,7 @@ app.add_typer(studies.app, name="studies")
 app.add_typer(models.app, name="models")
 app.add_typer(thresholds.app, name="thresholds")
 app.add_typer(destinations.app, name="destinations")
+app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 
 
