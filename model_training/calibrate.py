@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agent import model_toml
 from agent.imaging.acceptance import NO_LIMITS, Limits
 from agent.imaging.scoring import Fusion
-from model_training import files, limits
+from model_training import limits
 from model_training.evaluation import examine, metadata, metrics
 from model_training.evaluation.examine import Examined, Row
 from model_training.evaluation.metadata import Shortcut
@@ -80,9 +80,9 @@ def calibrate(
     frozen = {name: freeze(patients, [rows[name] for rows in scored]) for name in scored[0]}
     model = [rows[examine.MODEL] for rows in scored]
     scores, labels = pooled(patients, model)
-    # Where nobody has a lesion the patients are themselves what is normal.
-    normal = [*tumour_free, *(patients if not labels.any() else [])]
-    studies = [float(examine.model_row(one, fusion).slice_scores.max()) for one in normal]
+    studies = [
+        float(examine.model_row(subject, fusion).slice_scores.max()) for subject in tumour_free
+    ]
     return Calibration(
         fusion=fusion,
         rows=frozen,
@@ -91,7 +91,7 @@ def calibrate(
         study_reference=tuple(round(score, 3) for score in sorted(studies)),
         operating_point=OPERATING_POINT if labels.any() else QUIET_OPERATING_POINT,
         patients=len(patients),
-        tumour_free_subjects=len(normal),
+        tumour_free_subjects=len(tumour_free),
         synthetic=synthetic,
         acceptance=acceptance,
         shortcut=shortcut,
@@ -142,8 +142,7 @@ def save(folder: Path, calibration: Calibration) -> None:
     """Freezes the choices beside the run."""
     values = asdict(calibration) | {"acceptance": limits.as_table(calibration.acceptance)}
     text = json.dumps(values, indent=1)
-    with files.whole(folder / FILE_NAME) as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
+    (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
 
 
 def load(folder: Path) -> Calibration:

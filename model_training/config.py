@@ -1,11 +1,9 @@
 """A recipe: everything that decides a training run, read from one TOML file."""
 
 import tomllib
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import tomlkit
 
 from model_training.corruption import CorruptionSettings
 
@@ -74,11 +72,6 @@ class Recipe:
     seed: int = 1
     mixed_precision: bool = True
     corruption: CorruptionSettings = field(default_factory=CorruptionSettings)
-
-
-def as_toml(recipe: Recipe) -> str:
-    """The recipe as a TOML document that `load` reads back."""
-    return tomlkit.dumps(asdict(recipe))
 
 
 def load(path: Path) -> Recipe:

@@ -19,7 +19,7 @@ from agent.imaging import grids, preprocess
 from agent.imaging.brain import BrainNet
 from agent.imaging.preprocess import ModelInput
 from agent.imaging.results import NotAnalysed
-from model_training import collection, files
+from model_training import collection
 from model_training.collection import Member, Split, Subject
 from model_training.config import Recipe
 from model_training.image_sets import image_set
@@ -92,8 +92,7 @@ def kept_slices(
         slices = normal_images(members, recipe)
     else:
         slices = clean_slices(members, recipe, brain_net)
-    with files.whole(path) as partial, partial.open("wb") as target:
-        np.savez_compressed(target, **vars(slices))
+    np.savez_compressed(path, **vars(slices))
     return slices
 
 
@@ -138,8 +137,7 @@ def clean_slices(members: Sequence[Member], recipe: Recipe, brain_net: BrainNet)
         )
         if isinstance(prepared, NotAnalysed):
             raise Untrainable(f"{member.folder} cannot be trained on: {prepared.sentence}")
-        of_patients = member.folder.parent.name == recipe.collections[0]
-        has_tumour = of_patients and member.abnormal is not False
+        has_tumour = member.folder.parent.name == recipe.collections[0]
         brain, keep = clean_far(subject, prepared) if has_tumour else cut_out(subject, prepared)
         keep &= brain.mean(axis=(1, 2)) > MIN_BRAIN_SHARE
         images.append(prepared.slices[keep].astype(np.float16))

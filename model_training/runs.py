@@ -1,7 +1,7 @@
 """One training run in its folder: train, calibrate, export, each step from files to files."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +48,6 @@ def train(
     brain_graph: Path,
     device: torch.device,
     begin_with: Path | None = None,
-    progress: Callable[[float], None] = lambda _: None,
 ) -> Run:
     """Trains, or goes on with a run that was broken off; the folder keeps all it needs later.
 
@@ -66,15 +65,7 @@ def train(
     slices = data.kept_slices(folder / SLICES_FILE, members, recipe, brain_net)
     watching = data.watched_members(data_folder, recipe)
     watched = data.kept_slices(folder / WATCHED_FILE, watching, recipe, brain_net)
-    return trainer.train(
-        recipe,
-        slices,
-        folder,
-        watched=watched,
-        device=device,
-        learnt=learnt,
-        progress=progress,
-    )
+    return trainer.train(recipe, slices, folder, watched=watched, device=device, learnt=learnt)
 
 
 def calibrate(folder: Path, data_folder: Path) -> Calibration:
@@ -114,7 +105,6 @@ def export_model(folder: Path, out: Path) -> float:
         origin=weights.origin(folder),
     )
     weights.save(out, [learnt_by(one) for one in members(folder)])
-    copy(folder / RECIPE_FILE, out / RECIPE_FILE)  # what can go on from these weights
     return difference
 
 

@@ -4,7 +4,7 @@ import csv
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,15 +61,13 @@ def train(
     watched: SliceSet,
     device: torch.device = CPU,
     learnt: Weights | None = None,
-    progress: Callable[[float], None] = lambda _: None,
 ) -> Run:
     """Trains until steps, minutes or patience are used up; goes on from a checkpoint.
 
     `watched` are tumour-free slices of other patients, by which the run is stopped; a run without
     a checkpoint begins with the weights `learnt`. A run that is gone on with draws what an unbroken
     one would; on the CPU its networks are the same bit for bit, while a GPU may add in another
-    order. The networks come back on the CPU, where they are scored and exported. `progress` is
-    called with the share of the steps that are done.
+    order. The networks come back on the CPU, where they are scored and exported.
     """
     torch.set_num_threads(recipe.threads)
     run = begun(recipe, folder, device, learnt)
@@ -88,7 +86,6 @@ def train(
         run.step += 1
         run.seconds = time.monotonic() - began
         record(folder / LOSS_FILE, run, values)
-        progress(run.step / recipe.max_steps)
         if run.step % recipe.checkpoint_every == 0:
             look(run, exam, folder)
             checkpoint.save(folder, state_of(run))
@@ -171,14 +168,12 @@ def record(path: Path, run: Run, values: Mapping[str, float]) -> None:
 
 
 def forget_after(path: Path, step: int) -> None:
-    """Drops the lines of steps that were done after the last checkpoint: they come again; and a
-    line that was broken off while it was written."""
+    """Drops the lines of steps that were done after the last checkpoint: they come again."""
     if not path.is_file():
         return
     with path.open(newline="") as handle:
         lines = list(csv.reader(handle))
-    whole = [line for line in lines[1:] if len(line) == len(lines[0])]
-    kept = [lines[0], *(line for line in whole if int(line[0]) <= step)]
+    kept = [lines[0], *(line for line in lines[1:] if int(line[0]) <= step)]
     with path.open("w", newline="") as handle:
         csv.writer(handle).writerows(kept)
 

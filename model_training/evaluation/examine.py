@@ -1,7 +1,7 @@
 """Scores one subject with the model and with the baselines it must beat."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,8 +55,6 @@ def examine(
     found = []
     for member in members:
         subject = collection.read(member)
-        if subject.abnormal is False:  # a mask is of white matter, which is no finding here
-            subject = replace(subject, lesion=np.zeros_like(subject.lesion))
         prepared = preprocess.prepare(
             subject.volume, size=recipe.size, context=recipe.context, brain_net=brain_net
         )

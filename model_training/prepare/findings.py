@@ -24,7 +24,7 @@ class Candidate:
 
     `image` holds one file, or those of a DICOM series. Equal `group` means one patient; where
     `find_lookalikes`, images that are nearly the same join its group. `abnormal` is what folder or
-    table says, None where they say nothing. A mask of `white_matter` marks no tumour.
+    table says, None where they say nothing.
     """
 
     name: str
@@ -35,7 +35,6 @@ class Candidate:
     sequence: MrSequence | None = None
     abnormal: bool | None = None
     find_lookalikes: bool = False
-    white_matter: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,6 @@ _OTHER = re.compile(
     r"|unit1|t[12]map|r[12](star)?map|ct|pet"
 )
 _MASK = re.compile(r"\w*mask|\w*lesions?|wmh|\w*seg|segmentation|rois?|labels?")
-_WHITE_MATTER = re.compile(r"wmh|wmls?|wml?_?lesions?")
 _NOT_LESION = re.compile(r"(brain|head|skull|deface|face|tissue)\w*|gm|wm|csf|dseg|probseg|aseg")
 _SUBJECT = re.compile(r"(?<![A-Za-z0-9])sub-[A-Za-z0-9]+")
 _SESSION = re.compile(r"(?<![A-Za-z0-9])ses-[A-Za-z0-9]+")
@@ -48,7 +47,6 @@ class Name:
     other: str | None
     mask: bool
     lesion: bool  # a mask that is said to be of a lesion
-    white_matter: bool  # a mask of white-matter lesions
     not_lesion: bool  # a mask of something else: the brain, a tissue
 
 
@@ -67,7 +65,6 @@ def parse(path: PurePath) -> Name:
         other=next((word for word in words if _OTHER.fullmatch(word)), None),
         mask=bool(masks),
         lesion=any("lesion" in word or word == "wmh" for word in masks),
-        white_matter=any(_WHITE_MATTER.fullmatch(word) for word in masks),
         not_lesion=bool(masks) and any(_NOT_LESION.fullmatch(word) for word in words),
     )
 

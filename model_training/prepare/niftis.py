@@ -59,7 +59,6 @@ def find(files: Sequence[Path], request: Request) -> Found:
                 mask=mask.path if mask else None,
                 sequence=image.name.sequence or request.sequence,
                 abnormal=_abnormal(image, request, people),
-                white_matter=bool(mask and mask.name.white_matter),
             )
         )
     _refuse_unused([mask for mask in masks if mask.path not in used], found)

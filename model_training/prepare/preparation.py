@@ -105,8 +105,7 @@ def _accept(candidate: Candidate, kind: Kind, part: Path, request: Request) -> A
     volume, mask = sources.read(candidate, kind)
     checks.image(volume)
     lesion = checks.lesion(mask, volume, any_label=request.any_label) if mask else None
-    harmless = request.tumour_free and candidate.white_matter
-    abnormal = checks.abnormality(candidate.abnormal, None if harmless else lesion)
+    abnormal = checks.abnormality(candidate.abnormal, lesion)
     folder = part / candidate.name
     writing.write_image(folder / IMAGE_FILE, volume)
     if lesion is not None:

@@ -30,7 +30,6 @@ class Request:
     split_file: Path | None
     shares: Shares
     seed: int
-    tumour_free: bool = False  # white-matter lesions are normal, and the splits are dealt anew
     private: Path  # what may name patients: the salt, and which folder a pseudonym stands for
 
     def __post_init__(self) -> None:

@@ -16,8 +16,7 @@ SPLIT_FILE = "split.csv"
 def table_of(request: Request) -> Path | None:
     """The table that settles splits: the one named, else the `split.csv` of the source."""
     beside = request.source / SPLIT_FILE
-    taken = beside.is_file() and not request.tumour_free
-    return request.split_file or (beside if taken else None)
+    return request.split_file or (beside if beside.is_file() else None)
 
 
 def by_table(
