@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from agent import inference
+from agent import inference, training_order
 from agent.completion import Completion
 from agent.composition import Appearance
 from agent.delivery import DeliverySteps
@@ -24,9 +24,11 @@ from agent.engine import Jobs, Patience, Worker
 from agent.inference import OnnxModel, Provider
 from agent.model_store import ModelStore
 from agent.models_in_use import Models
-from agent.node import Node, Reception, Work
+from agent.node import Node, Reception, Training, Work
 from agent.settings import DestinationSettings, ResultSettings, Settings
 from agent.steps import AnalysisSteps
+from agent.training import TrainingSteps
+from agent.training_queue import TrainingWorker
 from storage import activations, registry, results
 from storage.database import Database, open_database
 from storage.files import FileStore
@@ -158,8 +160,10 @@ def _profile(wanted: ResultSettings) -> Profile:
     )
 
 
-def build_node(settings: Settings, *, listens: bool, works: bool) -> Node:
+def build_node(settings: Settings, *, listens: bool, works: bool, trains: bool = False) -> Node:
     """Wire one process. Nothing runs before `Node.start`."""
+    if trains:
+        training_order.need_torch()
     storage = open_storage(settings)
     jobs = Jobs(storage.database)
     return Node(
@@ -167,7 +171,16 @@ def build_node(settings: Settings, *, listens: bool, works: bool) -> Node:
         jobs=jobs,
         reception=_reception(settings, storage, jobs) if listens else None,
         work=_work(settings, storage, jobs) if works else None,
+        training=training(settings, storage, jobs) if trains else None,
     )
+
+
+def training(settings: Settings, storage: Storage, jobs: Jobs) -> Training:
+    """The role that retrains."""
+    data_dir = settings.node.data_dir.resolve()
+    steps = TrainingSteps(database=storage.database, store=model_store(settings), data_dir=data_dir)
+    worker = TrainingWorker(database=storage.database, jobs=jobs, steps=steps)
+    return Training(worker=worker, lock=FileLock(data_dir / "training.lock"))
 
 
 def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:

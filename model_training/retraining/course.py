@@ -26,14 +26,15 @@ def choose(order: Order) -> Recipe:
     """
     base = model_toml.describe(order.base)
     if order.recipe is None:
-        recipe = replace(going_on(order.base), name=base.name, version=base.version)
+        recipe = going_on(order.base)
     else:
         recipe = named(order.recipe)
         check_kind(recipe, base, order.recipe)
     return shortened(
         replace(
             recipe,
-            version=version(recipe.version, order.run),
+            name=base.name,
+            version=version(base.version, order.run),
             sequence=base.sequence,
             collections=(COLLECTION,),
             cross_site=(),

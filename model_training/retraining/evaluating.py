@@ -8,7 +8,15 @@ from agent import inference, model_toml
 from model_training import checkpoint, collection, config, data, files, runs, trainer
 from model_training.collection import Split
 from model_training.evaluation import cohorts, report
-from model_training.retraining import checking, comparing, folder, measuring, pages, pictures
+from model_training.retraining import (
+    checking,
+    comparing,
+    course,
+    folder,
+    measuring,
+    pages,
+    pictures,
+)
 from model_training.retraining.comparing import Line
 from model_training.retraining.measuring import Measured
 from model_training.retraining.order import COLLECTION, Order
@@ -43,7 +51,7 @@ def facts(order: Order) -> Facts:
         base=model_toml.describe(order.base),
         checked=checking.load(order.checked),
         goes_on=order.recipe is None,
-        recipe=recipe.name,
+        recipe=order.recipe or course.GOING_ON,
         slices=len(data.read_slices(order.running / runs.SLICES_FILE).images),
         steps=int(saved["step"]),
         most_steps=recipe.max_steps,
