@@ -62,6 +62,7 @@ def retrain(
 
 def _end_with_parent() -> None:
     """Whoever started this holds the other end, also when it is killed."""
-    while sys.stdin.buffer.read(1024):
+    # Not by `sys.stdin`: its lock would be held when this process ends by itself.
+    while os.read(sys.stdin.fileno(), 1024):
         pass
     os._exit(1)
