@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from agent import inference
+from agent import inference, training_order
 from agent.completion import Completion
 from agent.composition import Appearance
 from agent.delivery import DeliverySteps
@@ -27,12 +27,14 @@ from agent.errors import ConfigurationError
 from agent.inference import OnnxModel, Provider
 from agent.model_store import ModelStore
 from agent.models_in_use import Models
-from agent.node import Node, Reception, Work
+from agent.node import Node, Reception, Training, Work
 from agent.settings import DestinationSettings, ResultSettings, Settings
 from agent.status import application, users
 from agent.status import node_view as status
 from agent.status.server import Address, StatusServer
 from agent.steps import AnalysisSteps
+from agent.training import TrainingSteps
+from agent.training_queue import TrainingWorker
 from storage import activations, registry, results
 from storage.database import Database, open_database
 from storage.files import FileStore
@@ -164,8 +166,10 @@ def _profile(wanted: ResultSettings) -> Profile:
     )
 
 
-def build_node(settings: Settings, *, listens: bool, works: bool) -> Node:
+def build_node(settings: Settings, *, listens: bool, works: bool, trains: bool = False) -> Node:
     """Wire one process. Nothing runs before `Node.start`."""
+    if trains:
+        training_order.need_torch()
     storage = open_storage(settings)
     jobs = Jobs(storage.database)
     reception = _reception(settings, storage, jobs) if listens else None
@@ -176,6 +180,7 @@ def build_node(settings: Settings, *, listens: bool, works: bool) -> Node:
         reception=reception,
         work=_work(settings, storage, jobs) if works else None,
         status=status_server(settings, storage, reception) if shows else None,
+        training=training(settings, storage, jobs) if trains else None,
     )
 
 
@@ -232,6 +237,14 @@ def status_server(
 def _place(one: DestinationSettings) -> status.Place:
     address = one.url if one.transport == "stow" else f"{one.ae_title} at {one.host}:{one.port}"
     return status.Place(name=one.name, address=address, transport=one.transport.upper())
+
+
+def training(settings: Settings, storage: Storage, jobs: Jobs) -> Training:
+    """The role that retrains."""
+    data_dir = settings.node.data_dir.resolve()
+    steps = TrainingSteps(database=storage.database, store=model_store(settings), data_dir=data_dir)
+    worker = TrainingWorker(database=storage.database, jobs=jobs, steps=steps)
+    return Training(worker=worker, lock=FileLock(data_dir / "training.lock"))
 
 
 def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:

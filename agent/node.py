@@ -17,6 +17,7 @@ from agent.engine import Jobs, Worker
 from agent.errors import ConfigurationError
 from agent.status import workers
 from agent.status.server import StatusServer
+from agent.training_queue import TrainingWorker
 from storage.database import Database
 from storage.errors import StorageError
 from storage.files import FileStore
@@ -98,6 +99,33 @@ class Work:
                 return
 
 
+class Training:
+    """The training role: runs the training queue, and only that."""
+
+    def __init__(self, *, worker: TrainingWorker, lock: FileLock) -> None:
+        self._worker = worker
+        self._lock = lock
+
+    def take_slot(self) -> bool:
+        """Become the one that trains on this node; False where another process is."""
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            return False
+        return True
+
+    def start(self) -> None:
+        """Take up work. Raises ConfigurationError when another process trains."""
+        if not self._lock.is_locked and not self.take_slot():
+            raise ConfigurationError("Another process of this node trains already.")
+        self._worker.start()
+
+    def stop(self) -> None:
+        """Break off; the rest waits for the next start."""
+        self._worker.stop()
+        self._lock.release()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Node:
     """One process with one role or both."""
@@ -107,11 +135,14 @@ class Node:
     reception: Reception | None
     work: Work | None
     status: StatusServer | None = None
+    training: Training | None = None
 
     def start(self) -> None:
         """Work first, so that nothing received waits for it."""
         if self.work:
             self.work.start()
+        if self.training:
+            self.training.start()
         if self.reception:
             self.reception.start()
         if self.status and self.status.try_start():
@@ -127,5 +158,7 @@ class Node:
             self.reception.stop()
         if self.work:
             self.work.stop()
+        if self.training:
+            self.training.stop()
         self.jobs.close()
         self.database.close()

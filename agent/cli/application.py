@@ -11,6 +11,7 @@ from agent.cli import (
     destinations,
     doctor,
     models,
+    retrain,
     serve,
     status,
     studies,
@@ -32,6 +33,7 @@ app.command("status")(status.status)
 app.command("demo")(demo.demo)
 app.command("analyse")(analyse.analyse)
 app.command("doctor")(doctor.doctor)
+app.command("retrain")(retrain.retrain)
 app.add_typer(studies.app, name="studies")
 app.add_typer(models.app, name="models")
 app.add_typer(thresholds.app, name="thresholds")
