@@ -21,6 +21,7 @@ from agent import training_order
 from running import wait_until
 from storage import activations, audit, feedback, intake, registry, training
 from storage.database import Database, open_database
+from storage.errors import StorageError
 from storage.files import FileStore
 from storage.records import Feedback, Instance, Mark, Origin, SeriesUid, SopUid, TrainingState
 
@@ -92,8 +93,11 @@ class Site:
         """Of the newest retraining; 0 where there is none yet."""
         if not (self.data / "neurosieve.db").is_file():
             return 0.0
-        with self.opened() as database, database.read() as session:
-            runs = training.list_runs(session)
+        try:
+            with self.opened() as database, database.read() as session:
+                runs = training.list_runs(session)
+        except StorageError:  # the tables are being made
+            return 0.0
         return runs[0].progress if runs else 0.0
 
     def receive(self, study: str, mark: Mark) -> None:
