@@ -61,7 +61,8 @@ class TrainingSteps:
 
     def give_up(self, name: str, why: str) -> None:
         """End a training as failed, and say why."""
-        logger.error("Training failed: %s", why, extra={"action": "training_failed"})
+        # Not as an error: whoever asked is told by the command, the row and the audit.
+        logger.info("Training failed: %s", why, extra={"action": "training_failed"})
         with self._database.begin() as session:
             run = training.get(session, name)
             if run.state in training.ENDED:

@@ -168,8 +168,8 @@ def faults(unsuitable: Sequence[Unsuitable]) -> str:
 
 
 def count_of(patients: int) -> str:
-    """`1 patient`, `3 patients`."""
-    return "1 patient" if patients == 1 else f"{patients} patients"
+    """`no patient`, `1 patient`, `3 patients`."""
+    return {0: "no patient", 1: "1 patient"}.get(patients, f"{patients} patients")
 
 
 def deal(folder: Path, suited: Sequence[Entry]) -> None:
