@@ -2,6 +2,8 @@
 # Both set up what they need in .venv and may be called again and again.
 
 PYTHON ?= python3
+# Many tests wait for a clock, a disk or a peer: more of them than cores go well together.
+WORKERS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -12,7 +14,7 @@ demo: setup
 	$(BIN)/neurosieve demo --out demo-out
 
 test: setup-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: setup-test
 	$(BIN)/ruff check .

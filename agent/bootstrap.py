@@ -2,15 +2,17 @@
 
 import logging
 import os
+import socket
 import sys
 import uuid
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from importlib import metadata, util
 from pathlib import Path
 
 from filelock import FileLock
 
-from agent import inference
+from agent import inference, training_order
 from agent.completion import Completion
 from agent.composition import Appearance
 from agent.delivery import DeliverySteps
@@ -21,12 +23,18 @@ from agent.dicom.receipts import Receipts
 from agent.dicom.transport import AnyDestination
 from agent.dicom.web import WebDestination
 from agent.engine import Jobs, Patience, Worker
+from agent.errors import ConfigurationError
 from agent.inference import OnnxModel, Provider
 from agent.model_store import ModelStore
 from agent.models_in_use import Models
-from agent.node import Node, Reception, Work
+from agent.node import Node, Reception, Training, Work
 from agent.settings import DestinationSettings, ResultSettings, Settings
+from agent.status import application, users
+from agent.status import node_view as status
+from agent.status.server import Address, StatusServer
 from agent.steps import AnalysisSteps
+from agent.training import TrainingSteps
+from agent.training_queue import TrainingWorker
 from storage import activations, registry, results
 from storage.database import Database, open_database
 from storage.files import FileStore
@@ -158,16 +166,85 @@ def _profile(wanted: ResultSettings) -> Profile:
     )
 
 
-def build_node(settings: Settings, *, listens: bool, works: bool) -> Node:
+def build_node(settings: Settings, *, listens: bool, works: bool, trains: bool = False) -> Node:
     """Wire one process. Nothing runs before `Node.start`."""
+    if trains:
+        training_order.need_torch()
     storage = open_storage(settings)
     jobs = Jobs(storage.database)
+    reception = _reception(settings, storage, jobs) if listens else None
+    shows = settings.status.enabled and reception is not None
     return Node(
         database=storage.database,
         jobs=jobs,
-        reception=_reception(settings, storage, jobs) if listens else None,
+        reception=reception,
         work=_work(settings, storage, jobs) if works else None,
+        status=status_server(settings, storage, reception) if shows else None,
+        training=training(settings, storage, jobs) if trains else None,
     )
+
+
+def status_site(
+    settings: Settings, storage: Storage, reception: Reception | None = None
+) -> status.Site:
+    """What the status page shows of this node."""
+    return status.Site(
+        database=storage.database,
+        store=storage.store,
+        ae_title=settings.node.ae_title,
+        address=f"{settings.node.host}:{settings.node.port}",
+        version=metadata.version("neurosieve"),
+        places=tuple(_place(one) for one in settings.destinations),
+        folder_of=model_store(settings).folder_of,
+        accepts=(lambda: reception.listener.is_open) if reception else None,
+        show_patient_names=settings.status.show_patient_names,
+    )
+
+
+def users_file(settings: Settings) -> Path:
+    """Who may see the status page."""
+    return settings.node.data_dir / users.FILE_NAME
+
+
+def status_server(
+    settings: Settings, storage: Storage, reception: Reception | None = None
+) -> StatusServer:
+    """The status page. Raises ConfigurationError when a login is needed and nobody has one."""
+    wanted = settings.status
+    if wanted.is_guarded and not users.names(users_file(settings)):
+        raise ConfigurationError(
+            f"The status page at {wanted.host} needs a login and has no user; add one with "
+            "`neurosieve users add NAME`, or set status.host to 127.0.0.1."
+        )
+    guard = status.Guard(
+        users=users_file(settings) if wanted.is_guarded else None,
+        hosts=("127.0.0.1", "localhost", wanted.host, socket.gethostname(), *wanted.hosts),
+        secure_cookie=wanted.secure_cookie,
+        session_seconds=wanted.session_hours * 3600.0,
+        metrics_token_file=wanted.metrics_token_file,
+    )
+    address = Address(
+        host=wanted.host,
+        port=wanted.port,
+        certificate_file=wanted.certificate_file,
+        key_file=wanted.key_file,
+    )
+    return StatusServer(
+        application.build(status_site(settings, storage, reception), guard), address
+    )
+
+
+def _place(one: DestinationSettings) -> status.Place:
+    address = one.url if one.transport == "stow" else f"{one.ae_title} at {one.host}:{one.port}"
+    return status.Place(name=one.name, address=address, transport=one.transport.upper())
+
+
+def training(settings: Settings, storage: Storage, jobs: Jobs) -> Training:
+    """The role that retrains."""
+    data_dir = settings.node.data_dir.resolve()
+    steps = TrainingSteps(database=storage.database, store=model_store(settings), data_dir=data_dir)
+    worker = TrainingWorker(database=storage.database, jobs=jobs, steps=steps)
+    return Training(worker=worker, lock=FileLock(data_dir / "training.lock"))
 
 
 def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
@@ -237,9 +314,19 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
             first_retry_seconds=settings.delivery.first_retry_seconds,
             longest_retry_seconds=settings.delivery.longest_retry_seconds,
         ),
+        traces_endpoint=_traces_endpoint(settings),
     )
     lock = FileLock(settings.node.data_dir / f"worker-{settings.node.slot}.lock")
     return Work(database=storage.database, jobs=jobs, worker=worker, lock=lock)
+
+
+def _traces_endpoint(settings: Settings) -> str:
+    endpoint = settings.telemetry.traces_endpoint
+    if endpoint and util.find_spec("opentelemetry") is None:
+        raise ConfigurationError(
+            "telemetry.traces_endpoint needs OpenTelemetry; `pip install neurosieve[otel]`."
+        )
+    return endpoint
 
 
 def with_model(settings: Settings, folder: Path | str) -> Settings:

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 WORKFLOW_VERSION = "1"
 ANALYSIS_QUEUE = "analysis"
 DELIVERY_QUEUE = "delivery"
+TRAINING_QUEUE = "training"  # taken from by `training_queue` alone
 DELIVERIES_AT_ONCE = 8
 POLL_SECONDS = 0.2
 RECOVERIES = 3  # how often a run may take the process down with it
@@ -132,6 +133,27 @@ class Jobs:
         }
         self._client.enqueue_in_transaction(session, options, study.key)
 
+    def submit_training(self, session: Session, name: str) -> None:
+        """Enqueue a training, or what is left of it, in the caller's transaction."""
+        before = self._client.list_workflows(
+            workflow_id_prefix=_trainings(name), load_input=False, load_output=False
+        )
+        options: EnqueueOptions = {
+            "workflow_name": "retrain_model",
+            "queue_name": TRAINING_QUEUE,
+            "workflow_id": f"{_trainings(name)}{len(before) + 1}",
+            "app_version": WORKFLOW_VERSION,
+        }
+        self._client.enqueue_in_transaction(session, options, name)
+
+    def training_is_live(self, name: str) -> bool:
+        """Whether anything is queued or running for a training."""
+        return bool(self._in_states(_trainings(name), _LIVE))
+
+    def cancel_training(self, name: str) -> None:
+        """Let nothing more begin for a training."""
+        self._client.cancel_workflows(self._in_states(_trainings(name), _LIVE))
+
     def _enqueue(
         self,
         session: Session,
@@ -166,14 +188,21 @@ class Jobs:
         return bool(self._runs(study, _BROKEN))
 
     def _runs(self, study: Study, states: list[str]) -> list[str]:
+        return self._in_states(_prefix(study), states)
+
+    def _in_states(self, prefix: str, states: list[str]) -> list[str]:
         runs = self._client.list_workflows(
-            workflow_id_prefix=_prefix(study), status=states, load_input=False, load_output=False
+            workflow_id_prefix=prefix, status=states, load_input=False, load_output=False
         )
         return [run.workflow_id for run in runs]
 
 
 def _prefix(study: Study) -> str:
     return f"{study.key}/{study.attempt}/"
+
+
+def _trainings(name: str) -> str:
+    return f"training/{name}/"
 
 
 class Worker:
@@ -189,7 +218,9 @@ class Worker:
         executor_id: str,
         step_patience: Patience,
         delivery_patience: Patience,
+        traces_endpoint: str = "",
     ) -> None:
+        self._traces_endpoint = traces_endpoint
         self._database = database
         self._jobs = jobs
         self._analysis = analysis
@@ -207,8 +238,11 @@ class Worker:
             "executor_id": self._executor_id,
             "log_level": "ERROR",
         }
+        if self._traces_endpoint:
+            config |= {"enable_otlp": True, "otlp_traces_endpoints": [self._traces_endpoint]}
         DBOS(config=config)
         self._register()
+        DBOS.listen_queues([ANALYSIS_QUEUE, DELIVERY_QUEUE])
         DBOS.launch()
         DBOS.register_queue(ANALYSIS_QUEUE, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
         DBOS.register_queue(

@@ -141,7 +141,7 @@ def _scanner(reading: Reading) -> str | None:
     chosen = (
         header
         for header in reading.headers
-        if reading.choice.series_uid in (None, header.SeriesInstanceUID)
+        if reading.choice.series_uid in (None, header.get("SeriesInstanceUID"))
     )
     header = next(chosen, reading.headers[0])
     words = (str(header.get(field) or "").strip() for field in _SCANNER_FIELDS)

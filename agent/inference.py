@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from agent import model_toml
 from agent.errors import UnusableModel
 from agent.imaging.scoring import Maps, joined
 from agent.model_toml import ModelDescription
+
+# The published wheels report host and runtime to their maker unless this is set before the import.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime
 
 log = logging.getLogger(__name__)
 

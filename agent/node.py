@@ -1,8 +1,10 @@
 """The running node: what is started, in which order, and how it ends."""
 
+import contextlib
 import logging
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
@@ -13,6 +15,9 @@ from agent.dicom.listener import Listener
 from agent.dicom.receipts import Receipts
 from agent.engine import Jobs, Worker
 from agent.errors import ConfigurationError
+from agent.status import workers
+from agent.status.server import StatusServer
+from agent.training_queue import TrainingWorker
 from storage.database import Database
 from storage.errors import StorageError
 from storage.files import FileStore
@@ -58,6 +63,10 @@ class Work:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="reconcile", daemon=True)
 
+    @property
+    def _lock_file(self) -> Path:
+        return Path(self._lock.lock_file)
+
     def start(self) -> None:
         """Take this slot, then take up work. Raises ConfigurationError when the slot is taken."""
         try:
@@ -67,6 +76,7 @@ class Work:
                 "Another worker already runs in this slot; give each its own node.slot."
             ) from error
         self._worker.start()
+        workers.sign(self._lock_file)
         self._thread.start()
 
     def stop(self) -> None:
@@ -74,16 +84,46 @@ class Work:
         self._stopping.set()
         self._worker.stop()
         self._thread.join()
+        workers.unsign(self._lock_file)
         self._lock.release()
 
     def _watch(self) -> None:
         while True:
+            with contextlib.suppress(OSError):  # a sign that is late is an alarm, no more
+                workers.sign(self._lock_file)
             try:
                 liveness.reconcile(self._database, self._jobs)
             except StorageError as error:
                 logger.warning("Reconciling waits: %s", error, extra={"action": "reconcile_waits"})
             if self._stopping.wait(RECONCILE_SECONDS):
                 return
+
+
+class Training:
+    """The training role: runs the training queue, and only that."""
+
+    def __init__(self, *, worker: TrainingWorker, lock: FileLock) -> None:
+        self._worker = worker
+        self._lock = lock
+
+    def take_slot(self) -> bool:
+        """Become the one that trains on this node; False where another process is."""
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            return False
+        return True
+
+    def start(self) -> None:
+        """Take up work. Raises ConfigurationError when another process trains."""
+        if not self._lock.is_locked and not self.take_slot():
+            raise ConfigurationError("Another process of this node trains already.")
+        self._worker.start()
+
+    def stop(self) -> None:
+        """Break off; the rest waits for the next start."""
+        self._worker.stop()
+        self._lock.release()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,19 +134,31 @@ class Node:
     jobs: Jobs
     reception: Reception | None
     work: Work | None
+    status: StatusServer | None = None
+    training: Training | None = None
 
     def start(self) -> None:
         """Work first, so that nothing received waits for it."""
         if self.work:
             self.work.start()
+        if self.training:
+            self.training.start()
         if self.reception:
             self.reception.start()
+        if self.status and self.status.try_start():
+            logger.info(
+                "The status page is at %s", self.status.url, extra={"action": "status_page_ready"}
+            )
 
     def stop(self) -> None:
         """The other way round."""
+        if self.status:
+            self.status.stop()
         if self.reception:
             self.reception.stop()
         if self.work:
             self.work.stop()
+        if self.training:
+            self.training.stop()
         self.jobs.close()
         self.database.close()

@@ -168,6 +168,39 @@ class ModelSettings(Section):
     threads: int | None = Field(default=None, ge=1)
 
 
+class StatusSettings(Section):
+    """The status page and its metrics."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"  # any other needs users: `neurosieve users add`
+    port: int = Field(default=8480, ge=0, le=65535)
+    hosts: tuple[str, ...] = ()  # further names under which browsers reach it
+    login: bool = False  # ask for it on loopback too, as behind a reverse proxy
+    secure_cookie: bool = False  # behind a proxy that speaks TLS
+    session_hours: float = Field(default=8.0, gt=0, le=168)
+    show_patient_names: bool = False
+    metrics_token_file: Path | None = None  # lets Prometheus in where a login is asked for
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether visitors must sign in."""
+        return self.login or self.host not in ("127.0.0.1", "::1", "localhost")
+
+    @model_validator(mode="after")
+    def _check_pair(self) -> Self:
+        if (self.certificate_file is None) != (self.key_file is None):
+            raise ValueError("certificate_file and key_file belong together")
+        return self
+
+
+class TelemetrySettings(Section):
+    """Where traces of the work go, by OTLP over HTTP; needs `pip install neurosieve[otel]`."""
+
+    traces_endpoint: str = ""
+
+
 class LogSettings(Section):
     """How the node logs, always to standard error."""
 
@@ -196,6 +229,8 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     results: ResultSettings = ResultSettings()
     log: LogSettings = LogSettings()
+    status: StatusSettings = StatusSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
 
     @classmethod
     def settings_customise_sources(  # environment first; the file comes as init arguments

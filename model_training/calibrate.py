@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agent import model_toml
 from agent.imaging.acceptance import NO_LIMITS, Limits
 from agent.imaging.scoring import Fusion
-from model_training import limits
+from model_training import files, limits
 from model_training.evaluation import examine, metadata, metrics
 from model_training.evaluation.examine import Examined, Row
 from model_training.evaluation.metadata import Shortcut
@@ -142,7 +142,7 @@ def save(folder: Path, calibration: Calibration) -> None:
     """Freezes the choices beside the run."""
     values = asdict(calibration) | {"acceptance": limits.as_table(calibration.acceptance)}
     text = json.dumps(values, indent=1)
-    (folder / FILE_NAME).write_text(text + "\n", encoding="utf-8")
+    files.write(folder / FILE_NAME, text + "\n")
 
 
 def load(folder: Path) -> Calibration:

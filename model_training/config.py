@@ -1,7 +1,8 @@
 """A recipe: everything that decides a training run, read from one TOML file."""
 
+import json
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +91,14 @@ def parsed(values: dict[str, Any], where: str) -> Recipe:
         return Recipe(**fields, corruption=corruption)
     except TypeError as error:
         raise ValueError(f"{where} is not a recipe: {error}.") from error
+
+
+def text(recipe: Recipe) -> str:
+    """The recipe in TOML; JSON writes such values alike."""
+    values = asdict(recipe)
+    corruption = values.pop("corruption")
+    tables = [values, corruption]
+    first, second = (
+        "".join(f"{key} = {json.dumps(value)}\n" for key, value in one.items()) for one in tables
+    )
+    return f"{first}\n[corruption]\n{second}"

@@ -1,9 +1,9 @@
 """Reads the training volumes once and keeps what the networks need: model-grid slices.
 
-Of tumour patients only slices far from the tumour are taken. Subjects without a tumour, who may
-have white-matter lesions, give all their slices: their lesions are cut out of the brain mask, so
-that nothing is learnt there. Without them hardly any slice would show the middle of the brain,
-where most tumours grow.
+Of tumour patients only slices far from the tumour are taken. Subjects without a tumour, in any
+collection, may have white-matter lesions and give all their slices: their lesions are cut out of
+the brain mask, so that nothing is learnt there. Without them hardly any slice would show the middle
+of the brain, where most tumours grow.
 """
 
 import hashlib
@@ -92,7 +92,10 @@ def kept_slices(
         slices = normal_images(members, recipe)
     else:
         slices = clean_slices(members, recipe, brain_net)
-    np.savez_compressed(path, **vars(slices))
+    partial = path.with_name(f"{path.name}.part")
+    with partial.open("wb") as handle:
+        np.savez_compressed(handle, **vars(slices))
+    partial.replace(path)
     return slices
 
 
@@ -137,7 +140,8 @@ def clean_slices(members: Sequence[Member], recipe: Recipe, brain_net: BrainNet)
         )
         if isinstance(prepared, NotAnalysed):
             raise Untrainable(f"{member.folder} cannot be trained on: {prepared.sentence}")
-        has_tumour = member.folder.parent.name == recipe.collections[0]
+        may_have_tumour = member.folder.parent.name == recipe.collections[0]
+        has_tumour = may_have_tumour and member.abnormal is not False
         brain, keep = clean_far(subject, prepared) if has_tumour else cut_out(subject, prepared)
         keep &= brain.mean(axis=(1, 2)) > MIN_BRAIN_SHARE
         images.append(prepared.slices[keep].astype(np.float16))

@@ -1,7 +1,7 @@
 """One training run in its folder: train, calibrate, export, each step from files to files."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,10 +48,11 @@ def train(
     brain_graph: Path,
     device: torch.device,
     begin_with: Path | None = None,
+    tell: Callable[[Run], None] | None = None,
 ) -> Run:
     """Trains, or goes on with a run that was broken off; the folder keeps all it needs later.
 
-    `begin_with` is the model folder whose weights a new run begins with.
+    `begin_with` is the model folder whose weights a new run begins with; `tell` hears of each step.
     """
     recipe = config.load(recipe_file)
     learnt = None if begin_with is None else weights.load(begin_with, recipe.seed)
@@ -65,7 +66,9 @@ def train(
     slices = data.kept_slices(folder / SLICES_FILE, members, recipe, brain_net)
     watching = data.watched_members(data_folder, recipe)
     watched = data.kept_slices(folder / WATCHED_FILE, watching, recipe, brain_net)
-    return trainer.train(recipe, slices, folder, watched=watched, device=device, learnt=learnt)
+    return trainer.train(
+        recipe, slices, folder, watched=watched, device=device, learnt=learnt, tell=tell
+    )
 
 
 def calibrate(folder: Path, data_folder: Path) -> Calibration:
@@ -105,6 +108,7 @@ def export_model(folder: Path, out: Path) -> float:
         origin=weights.origin(folder),
     )
     weights.save(out, [learnt_by(one) for one in members(folder)])
+    copy(folder / RECIPE_FILE, out / RECIPE_FILE)  # who goes on with the model needs it
     return difference
 
 

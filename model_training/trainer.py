@@ -1,10 +1,11 @@
 """The training loop: draw, corrupt, learn, look, keep; read it from top to bottom."""
 
 import csv
+import io
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import torch
 from torch import Generator as Chance
 from torch.nn import functional
 
-from model_training import checkpoint, corruption, validation, weights
+from model_training import checkpoint, corruption, files, validation, weights
 from model_training.config import Recipe
 from model_training.data import SliceSet
 from model_training.methods import catalogue
@@ -61,13 +62,15 @@ def train(
     watched: SliceSet,
     device: torch.device = CPU,
     learnt: Weights | None = None,
+    tell: Callable[[Run], None] | None = None,
 ) -> Run:
     """Trains until steps, minutes or patience are used up; goes on from a checkpoint.
 
     `watched` are tumour-free slices of other patients, by which the run is stopped; a run without
     a checkpoint begins with the weights `learnt`. A run that is gone on with draws what an unbroken
     one would; on the CPU its networks are the same bit for bit, while a GPU may add in another
-    order. The networks come back on the CPU, where they are scored and exported.
+    order. The networks come back on the CPU, where they are scored and exported. `tell` is called
+    after every step.
     """
     torch.set_num_threads(recipe.threads)
     run = begun(recipe, folder, device, learnt)
@@ -86,6 +89,8 @@ def train(
         run.step += 1
         run.seconds = time.monotonic() - began
         record(folder / LOSS_FILE, run, values)
+        if tell is not None:
+            tell(run)
         if run.step % recipe.checkpoint_every == 0:
             look(run, exam, folder)
             checkpoint.save(folder, state_of(run))
@@ -101,8 +106,8 @@ def begun(recipe: Recipe, folder: Path, device: torch.device, learnt: Weights | 
     saved = checkpoint.load(folder)
     if saved is not None:
         restore(run, saved)
-        forget_after(folder / LOSS_FILE, run.step)
-        forget_after(folder / VALIDATION_FILE, run.step)
+    forget_after(folder / LOSS_FILE, run.step)
+    forget_after(folder / VALIDATION_FILE, run.step)
     return run
 
 
@@ -173,9 +178,14 @@ def forget_after(path: Path, step: int) -> None:
         return
     with path.open(newline="") as handle:
         lines = list(csv.reader(handle))
-    kept = [lines[0], *(line for line in lines[1:] if int(line[0]) <= step)]
-    with path.open("w", newline="") as handle:
-        csv.writer(handle).writerows(kept)
+    whole = [line for line in lines[1:] if len(line) == len(lines[0])]  # the last may be cut off
+    kept = [line for line in whole if int(line[0]) <= step]
+    if not kept:
+        path.unlink()
+        return
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([lines[0], *kept])
+    files.write(path, text.getvalue())
 
 
 def state_of(run: Run) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from agent.dicom.web import WebDestination
 from running import wait_until
 
 WEB_PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
-ROUTE = Path(__file__).resolve().parents[1] / "deploy" / "orthanc-route.lua"
+RECIPE = Path(__file__).resolve().parents[1] / "deploy" / "routing" / "orthanc"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,8 @@ def _configuration(
     folder: Path, orthanc: Orthanc, node_port: int | None, *, dicomweb: bool
 ) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    values: dict[str, Any] = {
+    shipped = json.loads((RECIPE / "orthanc.json").read_text(encoding="utf-8"))
+    values: dict[str, Any] = shipped | {
         "Name": "PACS",
         "StorageDirectory": str(folder / "storage"),
         "IndexDirectory": str(folder / "storage"),
@@ -156,9 +157,11 @@ def _configuration(
         "SaveJobs": False,
         "DicomAssociationCloseDelay": 0,
         "MaximumPduLength": 131072,
+        "LuaScripts": [],
+        "DicomModalities": {},
     }
     if node_port is not None:
-        values["LuaScripts"] = [str(ROUTE)]
+        values["LuaScripts"] = [str(RECIPE / "neurosieve-route.lua")]
         values["DicomModalities"] = {"neurosieve": ["NEUROSIEVE", "127.0.0.1", node_port]}
     if dicomweb:
         values["Plugins"] = [str(WEB_PLUGIN)]

@@ -38,6 +38,7 @@ class RunningNode:
     destinations: tuple[AnyDestination, ...] = ()
     profiles: dict[str, list[str]] = field(default_factory=dict)  # TOML lines by destination
     role: str = "serve"
+    status: tuple[str, ...] = ("enabled = false",)  # TOML lines; many nodes run side by side
     quiet_seconds: float = 0.5
     database_url: str = ""
     retry_seconds: float = 0.5
@@ -79,6 +80,8 @@ class RunningNode:
             "longest_retry_seconds = 1.0",
             "[model]",
             'provider = "cpu"',
+            "[status]",
+            *self.status,
             "[log]",
             'format = "json"',
         ]

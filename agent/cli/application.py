@@ -11,9 +11,12 @@ from agent.cli import (
     destinations,
     doctor,
     models,
+    retrain,
     serve,
+    status,
     studies,
     thresholds,
+    users,
 )
 
 app = typer.Typer(
@@ -26,13 +29,16 @@ app = typer.Typer(
 app.command("serve")(serve.serve)
 app.command("listen")(serve.listen)
 app.command("work")(serve.work)
+app.command("status")(status.status)
 app.command("demo")(demo.demo)
 app.command("analyse")(analyse.analyse)
 app.command("doctor")(doctor.doctor)
+app.command("retrain")(retrain.retrain)
 app.add_typer(studies.app, name="studies")
 app.add_typer(models.app, name="models")
 app.add_typer(thresholds.app, name="thresholds")
 app.add_typer(destinations.app, name="destinations")
+app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
 
 

@@ -49,6 +49,8 @@ def _checks(values: "Settings") -> Iterator[tuple[str, Callable[[], str]]]:
     yield "database", lambda: _database(values)
     yield "model", lambda: _model(values)
     yield "port", lambda: _port(values)
+    yield "status page", lambda: _status(values)
+    yield "alarms", lambda: _alarms(values)
     peers = bootstrap.destinations(values)
     if not peers:
         yield "destinations", lambda: "none configured: results stay in the store"
@@ -88,6 +90,41 @@ def _model(values: "Settings") -> str:
     with closing(storage.database):
         model = bootstrap.open_models(values, storage)(None)
     return f"{model.description.name} {model.description.version} on {model.runtime}"
+
+
+def _status(values: "Settings") -> str:
+    """Free, or held by a status page, which alone answers like that."""
+    import requests
+
+    wanted = values.status
+    if not wanted.enabled:
+        return "switched off (status.enabled)"
+    place = f"{wanted.host}:{wanted.port}"
+    try:
+        with socket.create_server((wanted.host, wanted.port)):
+            return f"{place} is free"
+    except OSError as error:
+        scheme = "https" if wanted.certificate_file else "http"
+        try:  # the certificate may be for another name; nothing but "ok" is asked
+            answer = requests.get(f"{scheme}://{place}/healthz", timeout=3, verify=False)
+        except requests.RequestException:
+            answer = None
+        if answer is None or answer.text != "ok\n":
+            raise OSError(f"{place} cannot be used: {error.strerror}.") from error
+        return f"{place} is served by a running node"
+
+
+def _alarms(values: "Settings") -> str:
+    from agent import bootstrap
+    from agent.errors import AgentError
+    from agent.status import alarms, node_view
+
+    storage = bootstrap.open_storage(values)
+    with closing(storage.database):
+        found = alarms.find(bootstrap.status_site(values, storage), node_view.now())
+    if found:
+        raise AgentError(" ".join(f"{one.what} {one.todo}" for one in found))
+    return "none"
 
 
 def _port(values: "Settings") -> str:

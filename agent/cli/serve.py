@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from typing import Annotated
 
 import typer
 
@@ -21,12 +22,17 @@ def listen(config: ConfigOption = None) -> None:
 
 
 @one_sentence
-def work(config: ConfigOption = None) -> None:
+def work(
+    training: Annotated[
+        bool, typer.Option("--training", help="Run queued retrainings instead, and nothing else.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
     """Only analyse queued studies and return the results."""
-    _run(config, listens=False, works=True)
+    _run(config, listens=False, works=not training, trains=training)
 
 
-def _run(config: ConfigOption, *, listens: bool, works: bool) -> None:
+def _run(config: ConfigOption, *, listens: bool, works: bool, trains: bool = False) -> None:
     from agent import bootstrap, logs, settings
 
     values = settings.load(config)
@@ -35,7 +41,7 @@ def _run(config: ConfigOption, *, listens: bool, works: bool) -> None:
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):  # SIGBREAK: Windows services
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), lambda *_: stopping.set())
-    node = bootstrap.build_node(values, listens=listens, works=works)
+    node = bootstrap.build_node(values, listens=listens, works=works, trains=trains)
     node.start()
     port = f" port={node.reception.listener.port}" if node.reception else ""
     typer.echo(f"ready ae={values.node.ae_title}{port}")

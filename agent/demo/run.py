@@ -13,7 +13,13 @@ from agent.demo.pacs import SimulatedPacs
 from agent.dicom.sender import Destination
 from agent.errors import AgentError
 from agent.node import Node
-from agent.settings import CompletionSettings, DestinationSettings, NodeSettings, Settings
+from agent.settings import (
+    CompletionSettings,
+    DestinationSettings,
+    NodeSettings,
+    Settings,
+    StatusSettings,
+)
 from storage import results, studies
 from storage.records import (
     TERMINAL_STATES,
@@ -76,6 +82,7 @@ def _settings(scratch: Path, pacs: SimulatedPacs) -> Settings:
     """Only what is written here counts: a demonstration ignores the site's configuration."""
     return Settings.model_construct(
         node=NodeSettings(port=0, data_dir=scratch, reserve_gb=0.0),
+        status=StatusSettings(enabled=False),
         completion=CompletionSettings(quiet_seconds=QUIET_SECONDS),
         destinations=(
             DestinationSettings(

@@ -122,6 +122,11 @@ class Listener:
             association.abort()
 
     @property
+    def is_open(self) -> bool:
+        """Whether associations are accepted."""
+        return self._server is not None
+
+    @property
     def port(self) -> int:
         """The port in use, also when an ephemeral one (0) was asked for."""
         return self._address[1] if self._server is None else int(self._server.server_address[1])

@@ -87,7 +87,7 @@ def _settled(
         settled, note = settling.by_table(table, known)
         found.notes.append(note)
     rest = {group: members for group, members in known.items() if group not in settled}
-    kept = settling.by_earlier(request.out, rest)
+    kept = settling.by_earlier(request.out, rest) if request.splits_are_settled else {}
     if kept:
         found.notes.append(
             f"{len(kept)} groups keep the split that they have in the collection standing there; "

@@ -48,6 +48,7 @@ class Name:
     mask: bool
     lesion: bool  # a mask that is said to be of a lesion
     not_lesion: bool  # a mask of something else: the brain, a tissue
+    white_matter: bool  # a mask of white-matter lesions, which are no tumours
 
 
 def parse(path: PurePath) -> Name:
@@ -66,6 +67,7 @@ def parse(path: PurePath) -> Name:
         mask=bool(masks),
         lesion=any("lesion" in word or word == "wmh" for word in masks),
         not_lesion=bool(masks) and any(_NOT_LESION.fullmatch(word) for word in words),
+        white_matter="wmh" in masks,
     )
 
 

@@ -105,7 +105,8 @@ def _accept(candidate: Candidate, kind: Kind, part: Path, request: Request) -> A
     volume, mask = sources.read(candidate, kind)
     checks.image(volume)
     lesion = checks.lesion(mask, volume, any_label=request.any_label) if mask else None
-    abnormal = checks.abnormality(candidate.abnormal, lesion)
+    lets_be = request.white_matter_is_normal and _marks_white_matter(candidate)
+    abnormal = checks.abnormality(candidate.abnormal, None if lets_be else lesion)
     folder = part / candidate.name
     writing.write_image(folder / IMAGE_FILE, volume)
     if lesion is not None:
@@ -117,6 +118,10 @@ def _accept(candidate: Candidate, kind: Kind, part: Path, request: Request) -> A
         lesion_digest=None if lesion is None else _digest(lesion),
         thumbnail=clusters.thumbnail(volume) if candidate.find_lookalikes else None,
     )
+
+
+def _marks_white_matter(candidate: Candidate) -> bool:
+    return candidate.mask is not None and names.parse(candidate.mask).white_matter
 
 
 def _digest(array: NDArray[np.generic]) -> str:

@@ -31,6 +31,8 @@ class Request:
     shares: Shares
     seed: int
     private: Path  # what may name patients: the salt, and which folder a pseudonym stands for
+    white_matter_is_normal: bool = False  # a mask named wmh makes no image abnormal
+    splits_are_settled: bool = True  # by a table or an earlier collection, where there is one
 
     def __post_init__(self) -> None:
         if min(self.shares) < 0 or not math.isclose(sum(self.shares), 1, abs_tol=1e-6):

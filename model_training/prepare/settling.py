@@ -15,6 +15,8 @@ SPLIT_FILE = "split.csv"
 
 def table_of(request: Request) -> Path | None:
     """The table that settles splits: the one named, else the `split.csv` of the source."""
+    if not request.splits_are_settled:
+        return None
     beside = request.source / SPLIT_FILE
     return request.split_file or (beside if beside.is_file() else None)
 

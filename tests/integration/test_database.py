@@ -30,7 +30,8 @@ def model_row(name: str) -> dict[str, object]:
         "version": "1",
         "sha256": "0" * 64,
         "folder": "0",
-        "active": False,
+        "origin": "SHIPPED",
+        "sequence": "FLAIR",
         "registered_at": NOW,
     }
 

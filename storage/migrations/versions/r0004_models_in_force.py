@@ -55,10 +55,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Go back to the one before. What is in force stays active; the rest of the tables is lost."""
-    with op.batch_alter_table("model_version") as batch:
-        batch.add_column(
-            sa.Column("active", sa.Boolean(), nullable=False, server_default=sa.false())
-        )
+    # No batch: on SQLite it drops the table, which activations point at. The default stays there.
+    op.add_column(
+        "model_version",
+        sa.Column("active", sa.Boolean(), nullable=False, server_default=sa.false()),
+    )
     op.execute(
         "UPDATE model_version SET active = true WHERE EXISTS (SELECT 1 FROM activation"
         " WHERE model_name = name AND model_version = version"
@@ -67,10 +68,10 @@ def downgrade() -> None:
     for table in _NEW_TABLES:
         op.drop_table(table)
     op.drop_index("uq_model_version_shadow", "model_version")
-    with op.batch_alter_table("model_version") as batch:
-        batch.alter_column("active", server_default=None)
-        for name in ("shadow", "sequence", "origin"):
-            batch.drop_column(name)
+    if op.get_context().dialect.name == "postgresql":
+        op.alter_column("model_version", "active", server_default=None)
+    for name in ("shadow", "sequence", "origin"):
+        op.drop_column("model_version", name)
     op.create_index(
         "uq_model_version_active",
         "model_version",

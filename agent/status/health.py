@@ -1,0 +1,22 @@
+"""Whether the process lives, and whether it can take studies."""
+
+from agent import model_toml
+from agent.errors import AgentError
+from agent.status.node_view import Site
+from storage import activations, registry
+from storage.errors import StorageError
+
+
+def is_ready(site: Site) -> bool:
+    """Database, room on the disk, the listener of this process and the model's folder."""
+    try:
+        site.database.check()
+        with site.database.read() as session:
+            current = activations.in_force(session)
+            if current is not None:
+                version = registry.get(session, current.model_name, current.model_version)
+                model_toml.describe(site.folder_of(version))
+        room = site.store.free_bytes() >= site.store.reserve_bytes
+    except (StorageError, AgentError, OSError):
+        return False
+    return room and (site.accepts is None or site.accepts())

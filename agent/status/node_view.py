@@ -1,0 +1,58 @@
+"""What the status page shows and how it is guarded, as plain values."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from storage.database import Database
+from storage.files import FileStore
+from storage.records import ModelVersion
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A destination, as an administrator knows it."""
+
+    name: str
+    address: str
+    transport: str
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """One node as its page sees it.
+
+    `accepts` is None where this process does not listen; `problems` are sentences of the process
+    itself, `drift` those of the drift watch.
+    """
+
+    database: Database
+    store: FileStore
+    ae_title: str
+    address: str  # host and port of the DICOM listener
+    version: str
+    places: tuple[Place, ...]
+    folder_of: Callable[[ModelVersion], Path]
+    accepts: Callable[[], bool] | None = None
+    drift: Callable[[], tuple[str, ...]] = tuple
+    show_patient_names: bool = False
+    queue_seconds: float = 1800.0  # a study that waits longer is an alarm
+    delivery_seconds: float = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Guard:
+    """Who may see the page. `users` is None where no login is asked for."""
+
+    users: Path | None
+    hosts: tuple[str, ...]
+    secure_cookie: bool = False
+    session_seconds: float = 8 * 3600.0
+    metrics_token_file: Path | None = None
+    login_seconds: float = field(default=1.0)  # an answer to a wrong password takes this long

@@ -1,0 +1,5 @@
+"""`python -m model_training.retraining`."""
+
+from model_training.retraining.command import app
+
+app()

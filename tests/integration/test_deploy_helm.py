@@ -1,0 +1,146 @@
+"""The Helm chart: rendered by Helm's own library, its objects read by Kubernetes' own schemas."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agent import settings
+from deploy_files import DEPLOY
+
+CHART = DEPLOY / "helm" / "neurosieve"
+KUBERNETES = ("1.27.0", "1.30.0", "1.33.0")
+EVERYTHING: dict[str, Any] = {
+    "image": {"digest": "sha256:" + "a" * 64, "pullSecrets": [{"name": "registry"}]},
+    "listener": {"service": {"type": "LoadBalancer", "nodePort": 30112}},
+    "worker": {"replicas": 3, "gpu": {"enabled": True, "runtimeClassName": "nvidia"}},
+    "training": {"enabled": True, "gpu": {"enabled": True}},
+    "secretFiles": {"existingSecret": "neurosieve-files"},
+    "networkPolicy": {
+        "dicomFrom": [{"ipBlock": {"cidr": "10.1.2.0/24"}}],
+        "statusFrom": [{"namespaceSelector": {}}],
+        "egress": [{"to": [{"ipBlock": {"cidr": "10.1.2.0/24"}}], "ports": [{"port": 104}]}],
+    },
+    "serviceMonitor": {"enabled": True},
+    "prometheusRule": {
+        "enabled": True,
+        "groups": [{"name": "node", "rules": [{"alert": "Down", "expr": "up == 0"}]}],
+    },
+}
+OPERATORS = {"ServiceMonitor", "PrometheusRule"}  # kinds of the Prometheus Operator
+
+
+@pytest.fixture(scope="module")
+def helm() -> Any:
+    return pytest.importorskip("helm_python", reason="Helm is not here (PyPI helm-python-sdk)")
+
+
+def rendered(helm: Any, values: dict[str, Any]) -> list[dict[str, Any]]:
+    with helm.Chart.load(str(CHART)) as chart:
+        files = chart.render(values, name="node", namespace="radiology")
+    return [
+        part
+        for name, text in files.items()
+        if not name.endswith("NOTES.txt")
+        for part in yaml.safe_load_all(text)
+        if part
+    ]
+
+
+def pods(objects: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {
+        one["metadata"]["name"]: one["spec"]["template"]["spec"]
+        for one in objects
+        if one["kind"] in ("Deployment", "StatefulSet")
+    }
+
+
+def test_helm_lint_has_no_complaint(helm: Any) -> None:
+    report = helm.lint(str(CHART), strict=True)
+    assert report["errors"] == []
+    assert [one for one in report["messages"] if one["severity"] > 1] == []
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+@pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
+def test_kubernetes_knows_every_object_and_field(
+    helm: Any, values: dict[str, Any], version: str
+) -> None:
+    validate = pytest.importorskip(
+        "kubernetes_validate", reason="schemas are not here (PyPI kubernetes-validate)"
+    )
+    objects = rendered(helm, values)
+    assert len(objects) >= 7
+    for one in objects:
+        if one["kind"] not in OPERATORS:
+            validate.validate(one, version, strict=True)
+
+
+@pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
+def test_every_pod_meets_the_restricted_standard(helm: Any, values: dict[str, Any]) -> None:
+    """Kubernetes' Pod Security Standards, level "restricted"."""
+    for name, pod in pods(rendered(helm, values)).items():
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        for container in pod["containers"]:
+            allowed = container["securityContext"]
+            assert allowed["allowPrivilegeEscalation"] is False
+            assert allowed["readOnlyRootFilesystem"] is True
+            assert allowed["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_each_worker_has_a_slot_that_outlives_its_pod(helm: Any) -> None:
+    (container,) = pods(rendered(helm, EVERYTHING))["node-neurosieve-worker"]["containers"]
+    environment = {one["name"]: one for one in container["env"]}
+    slot = environment["NEUROSIEVE_NODE__SLOT"]
+    assert slot["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
+    assert container["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert environment["NEUROSIEVE_MODEL__PROVIDER"]["value"] == "cuda"
+
+
+def test_the_database_password_is_never_written_into_a_manifest(helm: Any) -> None:
+    for pod in pods(rendered(helm, EVERYTHING)).values():
+        (url,) = [
+            one
+            for one in pod["containers"][0]["env"]
+            if one["name"] == "NEUROSIEVE_NODE__DATABASE_URL"
+        ]
+        assert set(url["valueFrom"]) == {"secretKeyRef"}
+
+
+def test_without_peers_nobody_may_send(helm: Any) -> None:
+    (policy,) = [one for one in rendered(helm, {}) if one["kind"] == "NetworkPolicy"]
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert not policy["spec"]["ingress"]
+
+
+def test_the_shipped_configuration_is_one_the_node_reads(helm: Any, tmp_path: Path) -> None:
+    (held,) = [one for one in rendered(helm, {}) if one["kind"] == "ConfigMap"]
+    file = tmp_path / "agent.toml"
+    file.write_text(held["data"]["agent.toml"], encoding="utf-8")
+    assert settings.load(file).node.ae_title == "NEUROSIEVE"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"worker": {"replicas": -1}},
+        {"database": {"existingSecret": ""}},
+        {"persistence": {"size": "much"}},
+        {"listener": {"service": {"type": "Ingress"}}},
+        {"workers": {}},
+    ],
+    ids=["replicas", "secret", "size", "service", "typing error"],
+)
+def test_values_that_cannot_work_are_refused(helm: Any, wrong: dict[str, Any]) -> None:
+    with helm.Chart.load(str(CHART)) as chart, pytest.raises(helm.HelmValuesError):
+        chart.validate_schema(wrong)
+
+
+def test_the_chart_runs_this_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    assert chart["appVersion"] == project["project"]["version"]
