@@ -15,14 +15,17 @@ value are counted on a lattice of n x m steps (J. L. Hodges, "The significance p
 Smirnov two-sample test", Arkiv för Matematik 3, 1958, 469-486), one more sum over the number of
 abnormal studies for D+. Ties only make D smaller.
 
-Both directions share the significance, so that it holds for a scanner-month; with ten scanners and
-0.001 that is one false alarm in eight years. It is not divided by the number of scanner-months:
-what was alarming in May would otherwise be steady in June, because there is more to look at.
+Both directions share the significance, so that it holds for a scanner-month judged once, when it is
+over: with ten scanners and 0.001 one false alarm in eight years at most. Asked after every study of
+a month that fills, there are up to five times as many (tests/benchmarks/drift.py). Nothing is
+divided by the number of scanner-months: what was alarming in May would otherwise be steady in June,
+only because there is more to look at.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,7 +73,7 @@ def judge(scores: Sequence[float], reference: Sequence[float], rule: Rule) -> Ju
         return Judgement(verdict=Verdict.SMALL_REFERENCE)
     if len(scores) < rule.minimum_studies:
         return Judgement(verdict=Verdict.TOO_FEW)
-    too_high, too_low = differences(scores, reference, rule.abnormal_share)
+    too_high, too_low = differences(np.asarray(scores), np.asarray(reference), rule.abnormal_share)
     sizes = len(reference), len(scores)
     high, low = p_too_high(too_high, *sizes, rule.abnormal_share), p_too_low(too_low, *sizes)
     p_value = min(1.0, DIRECTIONS * min(high, low))
@@ -84,10 +87,10 @@ def judge(scores: Sequence[float], reference: Sequence[float], rule: Rule) -> Ju
 
 
 def differences(
-    scores: Sequence[float], reference: Sequence[float], abnormal_share: float
+    scores: NDArray[np.float64], reference: NDArray[np.float64], abnormal_share: float
 ) -> tuple[float, float]:
     """D+ and D-."""
-    known, seen = np.sort(np.asarray(reference)), np.sort(np.asarray(scores))
+    known, seen = np.sort(reference), np.sort(scores)
     points = np.concatenate([known, seen])
     calibration = np.searchsorted(known, points, side="right") / len(known)
     month = np.searchsorted(seen, points, side="right") / len(seen)
@@ -95,6 +98,7 @@ def differences(
     return too_high, float(np.max(month - calibration, initial=0.0))
 
 
+@lru_cache(maxsize=4096)  # months that are over do not change
 def p_too_high(height: float, n: int, m: int, abnormal_share: float) -> float:
     """How often D+ reaches a height where nothing has changed, at most."""
     if height <= 0:
@@ -104,6 +108,7 @@ def p_too_high(height: float, n: int, m: int, abnormal_share: float) -> float:
     return float(min(1.0, usual @ reached))
 
 
+@lru_cache(maxsize=4096)  # months that are over do not change
 def p_too_low(height: float, n: int, m: int) -> float:
     """How often D- reaches a height where nothing has changed, at most."""
     if height <= 0:
@@ -115,8 +120,8 @@ def _reached(n: int, m: int, rise: float, fall: float, height: float) -> NDArray
     """[m + 1]: among the orders of n and of 0, 1 ... m scores, the share in which
     `rise * i / n - fall * j / m` reaches the height after i and j of them.
 
-    Cell (i, j) of the lattice is come to from (i - 1, j) in i of i + j orders, else from (i, j - 1);
-    the cells of one diagonal are worked out together.
+    Cell (i, j) of the lattice is come to from (i - 1, j) in i of i + j orders, else from
+    (i, j - 1); the cells of one diagonal are worked out together.
     """
     steps = np.arange(m + 1)
     shares = np.zeros(m + 1)  # by j, on the diagonal of i + j = total

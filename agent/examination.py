@@ -129,14 +129,14 @@ def record(
         runtime=model.runtime,
         code_version=CODE_VERSION,
         created_at=created_at,
-        scanner=_scanner(reading),
+        scanner=scanner(reading),
     )
 
 
 _SCANNER_FIELDS = ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber")
 
 
-def _scanner(reading: Reading) -> str | None:
+def scanner(reading: Reading) -> str | None:
     """What made the chosen series, or the first image where none was chosen."""
     chosen = (
         header

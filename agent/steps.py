@@ -12,6 +12,7 @@ from agent import composition, examination
 from agent.composition import Appearance
 from agent.dicom import series, volumes
 from agent.dicom.objects.profiles import Profile
+from agent.drift_watch import Hold, never
 from agent.errors import AgentError
 from agent.examination import Examination, Reading
 from agent.imaging import archive
@@ -57,7 +58,7 @@ class AnalysisSteps:
     """What happens to a study between its last image and its results on disk.
 
     `profiles` says what each destination gets; without any destination `appearance` holds what is
-    built.
+    built. `hold` says whose studies wait.
     """
 
     database: Database
@@ -66,6 +67,7 @@ class AnalysisSteps:
     rules: series.SeriesRules
     appearance: Appearance
     profiles: Mapping[str, Profile]
+    hold: Hold = never
 
     @property
     def in_order(self) -> Iterable[tuple[str, Callable[[StudyKey], None]]]:
@@ -88,7 +90,7 @@ class AnalysisSteps:
             return
         model = self.models(wanted)
         reading = self._read(key)
-        result = examination.examine(reading, model).result
+        result = self._held(reading, model) or examination.examine(reading, model).result
         if isinstance(result, Findings):
             self._keep(key, FINDINGS_FILE, archive.to_bytes(result))
         self._record(key, reading, result, model)
@@ -117,6 +119,13 @@ class AnalysisSteps:
             failure = NotAnalysed(reason=Reason.TECHNICAL_FAILURE, sentence=why)
             self._record(key, self._read(key), failure, self._model_at_hand(wanted))
         self._compose(key, error=why)
+
+    def _held(self, reading: Reading, model: AnomalyModel) -> NotAnalysed | None:
+        """Why a study that could be read is not; None where nothing speaks against it."""
+        if reading.choice.series_uid is None:
+            return None
+        why = self.hold(examination.scanner(reading), model.description)
+        return NotAnalysed(reason=Reason.DRIFTED_SCANNER, sentence=why) if why else None
 
     def _model_at_hand(self, folder: str | None) -> AnomalyModel:
         """The wanted model; the one that was last in force where that cannot even be loaded."""

@@ -36,7 +36,7 @@ WhyOption = Annotated[str, typer.Option(help="The reason; kept in the audit.", s
 _FLEXIBLE = frozenset(
     {
         *("action", "by", "description", "detail", "error", "folder", "made_by", "model"),
-        *("reason", "sop_uid", "subject", "why"),
+        *("reason", "scanner", "sop_uid", "subject", "why"),
     }
 )
 

@@ -46,9 +46,7 @@ def main() -> None:
     print("calibration  factor  " + "  ".join(f"month {month:4d}" for month in MONTHS))
     for reference in REFERENCES:
         for factor in FACTORS:
-            rates = (
-                rate(chance, draws // 10, reference, [month], 0.1, factor) for month in MONTHS
-            )
+            rates = (rate(chance, draws // 10, reference, [month], 0.1, factor) for month in MONTHS)
             print(f"{reference:11d}  {factor:6g}  " + "  ".join(f"{one:10.2f}" for one in rates))
 
 
