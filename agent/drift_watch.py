@@ -11,7 +11,7 @@ from agent.drift import ALARMING, Judgement, Rule, Verdict
 from agent.errors import AgentError
 from agent.model_store import ModelStore
 from agent.model_toml import ModelDescription
-from storage import audit, trends
+from storage import activations, audit, trends
 from storage.database import Database
 from storage.trends import ScannerMonth
 
@@ -54,6 +54,9 @@ class DriftWatch:
 
     def alarms(self) -> tuple[str, ...]:
         """A sentence for each scanner-month that has drifted, or why nothing can be said."""
+        with self.database.read() as session:
+            if activations.in_force(session) is None:
+                return ()  # a node that only listens, before its first worker
         try:
             _, watched = self.look()
         except AgentError as error:

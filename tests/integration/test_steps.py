@@ -16,6 +16,7 @@ from agent.dicom.objects.profiles import Profile, Slices
 from agent.dicom.series import SeriesRules
 from agent.errors import ConfigurationError
 from agent.inference import OnnxModel, Provider
+from agent.model_toml import ModelDescription
 from agent.steps import AnalysisSteps
 from builders import NAMESPACE
 from models_at_hand import OneModel
@@ -337,3 +338,35 @@ def test_an_analysis_names_the_scanner(steps: AnalysisSteps, study: Study) -> No
     assert analysis is not None
     assert analysis.scanner is not None
     assert analysis.scanner.startswith(str(header.Manufacturer))
+
+
+def test_a_study_of_a_held_scanner_is_answered_with_a_report_that_says_so(
+    steps: AnalysisSteps, study: Study
+) -> None:
+    asked: list[str | None] = []
+
+    def hold(scanner: str | None, described: ModelDescription) -> str:
+        asked.append(scanner)
+        return "The scores of this scanner have drifted."
+
+    run(replace(steps, hold=hold), study.key)
+    objects = built(steps, study.key)
+    assert set(objects) == {Role.REPORT}
+    text = report_page.as_text(objects[Role.REPORT])
+    assert "NOT ANALYSED" in text
+    assert "The scores of this scanner have drifted." in text
+    assert "Scores of the scanner have drifted" in text
+    with steps.database.read() as session:
+        analysis = results.analysis_of(session, study.key)
+    assert analysis is not None
+    assert analysis.reason_code == "DRIFTED_SCANNER"
+    assert asked == [analysis.scanner]
+
+
+def test_a_study_without_a_series_to_read_is_not_held(steps: AnalysisSteps, study: Study) -> None:
+    picky = SeriesRules(include=("nothing",), timing_suffices=False)
+    run(replace(steps, rules=picky, hold=lambda *_: "held"), study.key)
+    with steps.database.read() as session:
+        analysis = results.analysis_of(session, study.key)
+    assert analysis is not None
+    assert analysis.reason_code == "NO_SUITABLE_SERIES"
