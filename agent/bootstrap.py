@@ -122,6 +122,16 @@ def open_models(settings: Settings, storage: Storage) -> Models:
     )
 
 
+def models_on_cpu(settings: Settings, database: Database) -> Models:
+    """The models of this node where they give the same bytes every time."""
+    return Models(
+        database=database,
+        store=model_store(settings),
+        provider=Provider.CPU,
+        threads=settings.model.threads,
+    )
+
+
 def drift_watch(settings: Settings, database: Database) -> DriftWatch:
     """What watches the scanners' scores."""
     rule = Rule(**settings.drift.model_dump(exclude={"hold"}))

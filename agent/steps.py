@@ -1,7 +1,7 @@
 """The steps of an analysis, in order. Each is idempotent; none knows the engine that runs it."""
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -25,7 +25,6 @@ from storage.files import FileStore
 from storage.records import (
     TERMINAL_STATES,
     Analysis,
-    Instance,
     Outcome,
     ResultObject,
     Role,
@@ -177,7 +176,7 @@ class AnalysisSteps:
                 reading,
                 result,
                 model,
-                input_sha256=_digest(key, inputs),
+                input_sha256=examination.input_digest(key, inputs),
                 created_at=_now(),
             )
             found = examination.lesions(
@@ -245,11 +244,6 @@ class AnalysisSteps:
 
     def _keep(self, key: StudyKey, name: str, data: bytes) -> None:
         self.store.keep_result(key, name, data)
-
-
-def _digest(key: StudyKey, inputs: Sequence[Instance]) -> str:
-    """What the result rests on. The key is in it: no revision shares its UIDs with another."""
-    return examination.digest([key, *(f"{one.sop_uid} {one.content_sha256}" for one in inputs)])
 
 
 def _now() -> datetime:
