@@ -23,7 +23,7 @@ from agent.dicom.receipts import Receipts
 from agent.dicom.transport import AnyDestination
 from agent.dicom.web import WebDestination
 from agent.drift import Rule
-from agent.drift_watch import DriftWatch, never
+from agent.drift_watch import DriftWatch, Hold, never
 from agent.engine import Jobs, Patience, Worker
 from agent.errors import ConfigurationError
 from agent.inference import OnnxModel, Provider
@@ -136,6 +136,11 @@ def drift_watch(settings: Settings, database: Database) -> DriftWatch:
     """What watches the scanners' scores."""
     rule = Rule(**settings.drift.model_dump(exclude={"hold"}))
     return DriftWatch(database=database, store=model_store(settings), rule=rule)
+
+
+def hold(settings: Settings, database: Database) -> Hold:
+    """Whose studies wait."""
+    return drift_watch(settings, database).hold if settings.drift.hold else never
 
 
 def series_rules(settings: Settings) -> series.SeriesRules:
@@ -308,7 +313,7 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
         rules=series_rules(settings),
         appearance=appearance(settings, _installation(settings.node.data_dir)),
         profiles=wanted,
-        hold=drift_watch(settings, storage.database).hold if settings.drift.hold else never,
+        hold=hold(settings, storage.database),
     )
     delivery = DeliverySteps(
         database=storage.database,

@@ -12,14 +12,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from agent import bootstrap, models_in_use, settings
+import analysed_node
+import demo_study
+from agent import bootstrap, examination, models_in_use, settings
 from agent.cli import app
+from agent.dicom.series import SeriesRules
 from agent.drift_watch import DriftWatch
 from agent.model_toml import ModelDescription
 from received import image
 from storage import activations, results, studies, thresholds
 from storage.database import Database
-from storage.records import Outcome, ThresholdSet
+from storage.records import Outcome, Role, ThresholdSet
 from verdicts import ANALYSIS
 
 NOW = datetime(2026, 9, 15, tzinfo=UTC)
@@ -157,3 +160,33 @@ def test_a_scanner_without_scores_cannot_be_released(config: Path) -> None:
     result = run(config, "drift", "release", "Ingenia")
     assert result.exit_code == 1
     assert "No scanner is called Ingenia" in result.output
+
+
+def test_the_next_study_of_a_drifted_scanner_gets_a_report_that_it_waits(config: Path) -> None:
+    """The demo study, received and read through the real steps."""
+    scanner = examination.scanner(examination.read(demo_study.IMAGES, SeriesRules()))
+    assert scanner is not None
+    with node(config) as (database, watch):
+        calibrate(database)
+        receive(database, watch, HIGH, scanner)
+    held = settings.load(config).model_copy(update={"drift": settings.DriftSettings(hold=True)})
+    with node(config) as (database, watch):
+        key = analysed_node.analysed(
+            config,
+            lambda steps: replace(steps, hold=bootstrap.hold(held, steps.database)),
+        )
+        with database.read() as session:
+            said = results.analysis_of(session, key)
+            (report,) = results.objects_of(session, key)
+    assert said is not None
+    assert (said.outcome, said.reason_code) == (Outcome.NOT_ANALYSED, "DRIFTED_SCANNER")
+    assert report.role is Role.REPORT
+    assert "releases the scanner" in (said.reason or "")
+
+
+def test_nothing_is_held_unless_the_site_wants_that(config: Path) -> None:
+    with node(config) as (database, watch):
+        calibrate(database)
+        receive(database, watch, HIGH, SCANNER)
+        hold = bootstrap.hold(settings.load(config), database)
+        assert hold(SCANNER, in_force(database, watch)) is None
