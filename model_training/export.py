@@ -8,6 +8,7 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 
@@ -71,6 +72,19 @@ def write_graph(graph: ShippedGraph, path: Path, recipe: Recipe) -> None:
             dynamo=True,
             verbose=False,
         )
+    forget_origin(path)
+
+
+def forget_origin(path: Path) -> None:
+    """Drops the exporter's notes of where each part came from: they hold this machine's paths, and
+    the same model would have another sha256 elsewhere."""
+    model = onnx.load(path)
+    graph = model.graph
+    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del part.metadata_props[:]
+    for whole in (graph, model):
+        del whole.metadata_props[:]
+    onnx.save(model, path)
 
 
 def check_parity(

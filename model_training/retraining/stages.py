@@ -44,6 +44,8 @@ def run_stages(order: Order, device: torch.device) -> None:
     """Each stage that has not left its outcome yet."""
     check_base(order)
     recipe_file = keep_recipe(order)
+    # In every stage, whichever this start begins with: more threads add in another order.
+    torch.set_num_threads(config.load(recipe_file).threads)
     checked = checking.check(order, telling.of(Stage.CHECKING))
     telling.of(Stage.CHECKING)(1.0, checked.sentence)
     if not (order.running / TRAINED_FILE).is_file():

@@ -1,5 +1,7 @@
 """`neurosieve retrain`: queued, worked on, killed, gone on with, and registered."""
 
+import hashlib
+import io
 import json
 import os
 import random
@@ -12,16 +14,22 @@ from pathlib import Path
 
 import pytest
 
+import builders
+import received
 import retraining_folders as folders
 from agent import training_order
 from running import wait_until
-from storage import activations, audit, registry, training
+from storage import activations, audit, feedback, intake, registry, training
 from storage.database import Database, open_database
-from storage.records import Origin, TrainingState
+from storage.errors import StorageError
+from storage.files import FileStore
+from storage.records import Feedback, Instance, Mark, Origin, SeriesUid, SopUid, TrainingState
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 UNIX = sys.platform != "win32"
+SLICES = 24
+SILENCE_SECONDS = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +93,46 @@ class Site:
         """Of the newest retraining; 0 where there is none yet."""
         if not (self.data / "neurosieve.db").is_file():
             return 0.0
-        with self.opened() as database, database.read() as session:
-            runs = training.list_runs(session)
+        try:
+            with self.opened() as database, database.read() as session:
+                runs = training.list_runs(session)
+        except StorageError:  # the tables are being made
+            return 0.0
         return runs[0].progress if runs else 0.0
+
+    def receive(self, study: str, mark: Mark) -> None:
+        """A study of its own patient, as it came from a scanner, and what was said of it."""
+        store = FileStore(self.data, reserve_bytes=0)
+        instances: list[Instance] = []
+        for dataset in builders.flair_series(
+            slices=SLICES, study=study, lesion=False, seed=int(study)
+        ):
+            dataset.PatientID = f"patient {study}"
+            content = io.BytesIO()
+            dataset.save_as(content, enforce_file_format=True)
+            digest = hashlib.sha256(content.getvalue()).hexdigest()
+            kept, _ = store.keep_image(dataset.StudyInstanceUID, digest, [content.getvalue()])
+            instances.append(
+                received.image(
+                    len(instances) + 1,
+                    study=dataset.StudyInstanceUID,
+                    series_uid=SeriesUid(dataset.SeriesInstanceUID),
+                    sop_uid=SopUid(dataset.SOPInstanceUID),
+                    path=kept.path,
+                    content_sha256=digest,
+                )
+            )
+        with self.opened() as database, database.begin() as session:
+            intake.record_instances(session, instances)
+            said = Feedback(
+                study_uid=instances[0].study_uid,
+                revision=1,
+                mark=mark,
+                note="",
+                by="a radiologist",
+                at=received.NOW,
+            )
+            feedback.mark(session, said)
 
     def candidate(self) -> Path:
         """The folder of the one retrained model."""
@@ -241,6 +286,39 @@ def test_another_order_waits_for_the_unfinished_one(
     assert done.returncode == 1
     assert "is unfinished" in done.stderr
     assert site.retrain("--cancel", "site.x").returncode == 1
+
+
+def test_stored_studies_that_are_marked_normal_are_learnt_from(base: Path, tmp_path: Path) -> None:
+    site = Site(tmp_path, base)
+    assert site.retrain("--list").returncode == 0  # makes the database
+    for number in range(12):
+        site.receive(str(number), Mark.MISSED if number >= 10 else Mark.NORMAL)
+    done = site.retrain("--from-studies", "--steps", "4")
+    assert done.returncode == 0, done.stderr
+    assert "10 scans suit (6 train, 2 calibration, 2 test patients)" in done.stdout
+    assert site.states() == [TrainingState.REGISTERED]
+    assert len(list(site.data.rglob("*.dcm"))) == 12 * SLICES  # the node keeps its own
+
+
+def test_who_analyses_takes_no_training(base: Path, scans: Path, tmp_path: Path) -> None:
+    site = Site(tmp_path, base)
+    asked = site.command("retrain", "--data", str(scans))
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(site.command("work"), stdout=subprocess.PIPE, stderr=log) as worker,
+    ):
+        assert worker.stdout is not None
+        assert worker.stdout.readline().startswith(b"ready")
+        with subprocess.Popen(asked, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as it:
+            wait_until(lambda: bool(site.states()), timeout_seconds=60, what="the request")
+            it.kill()
+        children = len(children_of(worker.pid)) if UNIX else 0
+        before = site.progress()
+        time.sleep(SILENCE_SECONDS)
+        assert site.progress() == before
+        assert len(children_of(worker.pid)) == children if UNIX else True
+        worker.terminate()
+        assert worker.wait(timeout=60) == 0
 
 
 def test_without_studies_marked_normal_nothing_is_asked_for(base: Path, tmp_path: Path) -> None:

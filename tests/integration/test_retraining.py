@@ -81,6 +81,10 @@ def test_the_candidate_is_a_model_that_names_its_base_and_its_run(
     assert candidate.sha256 != old.sha256
 
 
+def test_the_graph_tells_nothing_of_the_machine_it_was_exported_on(unbroken: Path) -> None:
+    assert b".py" not in (unbroken / "candidate" / inference.GRAPH_FILE).read_bytes()
+
+
 def test_what_tumour_free_scans_cannot_teach_is_carried_over(unbroken: Path, base: Path) -> None:
     candidate, old = model_toml.describe(unbroken / "candidate"), model_toml.describe(base)
     assert candidate.pattern == old.pattern
