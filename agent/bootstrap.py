@@ -22,6 +22,8 @@ from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Slices
 from agent.dicom.receipts import Receipts
 from agent.dicom.transport import AnyDestination
 from agent.dicom.web import WebDestination
+from agent.drift import Rule
+from agent.drift_watch import DriftWatch, Hold, never
 from agent.engine import Jobs, Patience, Worker
 from agent.errors import ConfigurationError
 from agent.inference import OnnxModel, Provider
@@ -120,6 +122,27 @@ def open_models(settings: Settings, storage: Storage) -> Models:
     )
 
 
+def models_on_cpu(settings: Settings, database: Database) -> Models:
+    """The models of this node where they give the same bytes every time."""
+    return Models(
+        database=database,
+        store=model_store(settings),
+        provider=Provider.CPU,
+        threads=settings.model.threads,
+    )
+
+
+def drift_watch(settings: Settings, database: Database) -> DriftWatch:
+    """What watches the scanners' scores."""
+    rule = Rule(**settings.drift.model_dump(exclude={"hold"}))
+    return DriftWatch(database=database, store=model_store(settings), rule=rule)
+
+
+def hold(settings: Settings, database: Database) -> Hold:
+    """Whose studies wait."""
+    return drift_watch(settings, database).hold if settings.drift.hold else never
+
+
 def series_rules(settings: Settings) -> series.SeriesRules:
     """The configured rules; what is not configured keeps its default."""
     chosen = settings.series.model_dump(exclude_none=True, exclude={"sequence"})
@@ -196,6 +219,7 @@ def status_site(
         version=metadata.version("neurosieve"),
         places=tuple(_place(one) for one in settings.destinations),
         folder_of=model_store(settings).folder_of,
+        drift=drift_watch(settings, storage.database).alarms,
         accepts=(lambda: reception.listener.is_open) if reception else None,
         show_patient_names=settings.status.show_patient_names,
     )
@@ -289,6 +313,7 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
         rules=series_rules(settings),
         appearance=appearance(settings, _installation(settings.node.data_dir)),
         profiles=wanted,
+        hold=hold(settings, storage.database),
     )
     delivery = DeliverySteps(
         database=storage.database,

@@ -22,12 +22,14 @@ from agent.imaging.results import Findings, NotAnalysed, Reason, Region
 from agent.inference import AnomalyModel
 from storage.records import (
     Analysis,
+    Instance,
     Lesion,
     Level,
     Outcome,
     Pattern,
     SeriesUid,
     Side,
+    StudyKey,
     StudyUid,
 )
 
@@ -129,14 +131,14 @@ def record(
         runtime=model.runtime,
         code_version=CODE_VERSION,
         created_at=created_at,
-        scanner=_scanner(reading),
+        scanner=scanner(reading),
     )
 
 
 _SCANNER_FIELDS = ("Manufacturer", "ManufacturerModelName", "DeviceSerialNumber")
 
 
-def _scanner(reading: Reading) -> str | None:
+def scanner(reading: Reading) -> str | None:
     """What made the chosen series, or the first image where none was chosen."""
     chosen = (
         header
@@ -199,6 +201,11 @@ def _lesion(region: Region, tracking_uid: str, *, judged: bool) -> Lesion:
         side=Side(shape.side.value) if shape and shape.side else None,
         level=Level(shape.level.value) if shape and shape.level else None,
     )
+
+
+def input_digest(key: StudyKey, inputs: Sequence[Instance]) -> str:
+    """What a result rests on. The key is in it: no revision shares its UIDs with another."""
+    return digest([key, *(f"{one.sop_uid} {one.content_sha256}" for one in inputs)])
 
 
 def digest(parts: Sequence[str]) -> str:

@@ -7,7 +7,9 @@ loaded while they are used.
 from dataclasses import replace
 from pathlib import Path
 
-from agent import inference, model_store
+from sqlalchemy.orm import Session
+
+from agent import inference, model_store, model_toml
 from agent.errors import ConfigurationError
 from agent.imaging.findings import Thresholds
 from agent.inference import OnnxModel, Provider
@@ -40,11 +42,7 @@ class Models:
             self._store.check_sequence(model.description)
             return model
         with self._database.read() as session:
-            current = activations.in_force(session)
-            if current is None:
-                raise ConfigurationError("No model is active; `neurosieve models activate` one.")
-            version = registry.get(session, current.model_name, current.model_version)
-            made = thresholds.get(session, current.thresholds) if current.thresholds else None
+            version, made = in_force(session)
         self._latest = self.of(version, made)
         return self._latest
 
@@ -89,6 +87,23 @@ class Models:
                 self._loaded.pop(next(iter(self._loaded)))
             self._loaded[folder] = loaded
         return self._loaded[folder]
+
+
+def in_force(session: Session) -> tuple[ModelVersion, ThresholdSet | None]:
+    """What reads studies now, with the thresholds made for it, None for its own."""
+    current = activations.in_force(session)
+    if current is None:
+        raise ConfigurationError("No model is active; `neurosieve models activate` one.")
+    made = thresholds.get(session, current.thresholds) if current.thresholds else None
+    return registry.get(session, current.model_name, current.model_version), made
+
+
+def described_in_force(session: Session, store: ModelStore) -> ModelDescription:
+    """What the model in force says of itself, under its thresholds; no graph is loaded."""
+    version, made = in_force(session)
+    described = model_toml.describe(store.folder_of(version))
+    model_store.check_digest(described, version)
+    return described if made is None else with_thresholds(described, made)
 
 
 def with_thresholds(described: ModelDescription, made: ThresholdSet) -> ModelDescription:

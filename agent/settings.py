@@ -168,6 +168,15 @@ class ModelSettings(Section):
     threads: int | None = Field(default=None, ge=1)
 
 
+class DriftSettings(Section):
+    """When the scores of a scanner count as drifted, and whether its studies then wait."""
+
+    abnormal_share: float = Field(default=0.3, ge=0, lt=1)  # of studies that nobody wonders about
+    significance: float = Field(default=0.001, gt=0, lt=1)  # false alarms a scanner-month
+    minimum_studies: int = Field(default=20, ge=1)  # of a month, and of the calibration
+    hold: bool = False
+
+
 class StatusSettings(Section):
     """The status page and its metrics."""
 
@@ -228,6 +237,7 @@ class Settings(BaseSettings):
     series: SeriesSettings = SeriesSettings()
     model: ModelSettings = ModelSettings()
     results: ResultSettings = ResultSettings()
+    drift: DriftSettings = DriftSettings()
     log: LogSettings = LogSettings()
     status: StatusSettings = StatusSettings()
     telemetry: TelemetrySettings = TelemetrySettings()

@@ -1,7 +1,7 @@
 """The steps of an analysis, in order. Each is idempotent; none knows the engine that runs it."""
 
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -12,6 +12,7 @@ from agent import composition, examination
 from agent.composition import Appearance
 from agent.dicom import series, volumes
 from agent.dicom.objects.profiles import Profile
+from agent.drift_watch import Hold, never
 from agent.errors import AgentError
 from agent.examination import Examination, Reading
 from agent.imaging import archive
@@ -24,7 +25,6 @@ from storage.files import FileStore
 from storage.records import (
     TERMINAL_STATES,
     Analysis,
-    Instance,
     Outcome,
     ResultObject,
     Role,
@@ -57,7 +57,7 @@ class AnalysisSteps:
     """What happens to a study between its last image and its results on disk.
 
     `profiles` says what each destination gets; without any destination `appearance` holds what is
-    built.
+    built. `hold` says whose studies wait.
     """
 
     database: Database
@@ -66,6 +66,7 @@ class AnalysisSteps:
     rules: series.SeriesRules
     appearance: Appearance
     profiles: Mapping[str, Profile]
+    hold: Hold = never
 
     @property
     def in_order(self) -> Iterable[tuple[str, Callable[[StudyKey], None]]]:
@@ -88,7 +89,7 @@ class AnalysisSteps:
             return
         model = self.models(wanted)
         reading = self._read(key)
-        result = examination.examine(reading, model).result
+        result = self._held(reading, model) or examination.examine(reading, model).result
         if isinstance(result, Findings):
             self._keep(key, FINDINGS_FILE, archive.to_bytes(result))
         self._record(key, reading, result, model)
@@ -117,6 +118,13 @@ class AnalysisSteps:
             failure = NotAnalysed(reason=Reason.TECHNICAL_FAILURE, sentence=why)
             self._record(key, self._read(key), failure, self._model_at_hand(wanted))
         self._compose(key, error=why)
+
+    def _held(self, reading: Reading, model: AnomalyModel) -> NotAnalysed | None:
+        """Why a study that could be read is not; None where nothing speaks against it."""
+        if reading.choice.series_uid is None:
+            return None
+        why = self.hold(examination.scanner(reading), model.description)
+        return NotAnalysed(reason=Reason.DRIFTED_SCANNER, sentence=why) if why else None
 
     def _model_at_hand(self, folder: str | None) -> AnomalyModel:
         """The wanted model; the one that was last in force where that cannot even be loaded."""
@@ -168,7 +176,7 @@ class AnalysisSteps:
                 reading,
                 result,
                 model,
-                input_sha256=_digest(key, inputs),
+                input_sha256=examination.input_digest(key, inputs),
                 created_at=_now(),
             )
             found = examination.lesions(
@@ -236,11 +244,6 @@ class AnalysisSteps:
 
     def _keep(self, key: StudyKey, name: str, data: bytes) -> None:
         self.store.keep_result(key, name, data)
-
-
-def _digest(key: StudyKey, inputs: Sequence[Instance]) -> str:
-    """What the result rests on. The key is in it: no revision shares its UIDs with another."""
-    return examination.digest([key, *(f"{one.sop_uid} {one.content_sha256}" for one in inputs)])
 
 
 def _now() -> datetime:

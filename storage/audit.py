@@ -49,6 +49,14 @@ def events(session: Session, *, limit: int = 100) -> list[AuditEvent]:
     return [_event(row) for row in found]
 
 
+def newest(session: Session, action: str) -> dict[str, datetime]:
+    """When an action was last done to each of its subjects."""
+    table = tables.audit_event
+    statement = select(table.c.subject, table.c.at).where(table.c.action == action)
+    found = session.execute(statement.order_by(table.c.number))
+    return {row.subject: datetime.fromisoformat(row.at) for row in found}
+
+
 def verify(session: Session) -> int:
     """Check every seal; returns how many events there are. Conflict names the first broken one."""
     number, seal = 0, FIRST_SEAL

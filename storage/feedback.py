@@ -1,8 +1,10 @@
 """What radiologists say of studies; nothing is ever taken back, the newest word counts."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Select, func, insert, select
 from sqlalchemy.orm import Session
 
 from storage import rows, tables
@@ -29,12 +31,33 @@ def latest(session: Session, study_uid: StudyUid) -> Feedback | None:
     return said[0] if said else None
 
 
+def newest(session: Session, study_uids: Sequence[StudyUid]) -> dict[StudyUid, Feedback]:
+    """The word that counts for each of these studies of which anything was said."""
+    table = tables.feedback
+    statement = select(*rows.columns(table, Feedback)).where(table.c.number.in_(_newest()))
+    found = {}
+    for chunk in rows.chunks(study_uids):
+        for row in session.execute(statement.where(table.c.study_uid.in_(chunk))):
+            found[row.study_uid] = Feedback(**row._asdict())
+    return found
+
+
+def uids_marked(wanted: Mark) -> Select[Any]:
+    """Selects the UIDs of the studies whose newest mark is the wanted one."""
+    table = tables.feedback
+    return select(table.c.study_uid).where(table.c.number.in_(_newest()), table.c.mark == wanted)
+
+
 def marked(session: Session, wanted: Mark) -> list[Feedback]:
     """The studies whose newest mark is the wanted one, in the order of their marking."""
     table = tables.feedback
-    newest = select(func.max(table.c.number)).group_by(table.c.study_uid)
     statement = select(*rows.columns(table, Feedback)).where(
-        table.c.number.in_(newest), table.c.mark == wanted
+        table.c.number.in_(_newest()), table.c.mark == wanted
     )
     found = session.execute(statement.order_by(table.c.number))
     return [Feedback(**row._asdict()) for row in found]
+
+
+def _newest() -> Select[Any]:
+    table = tables.feedback
+    return select(func.max(table.c.number)).group_by(table.c.study_uid)

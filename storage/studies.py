@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from storage import rows, tables
+from storage import feedback, rows, tables
 from storage.errors import Conflict, NotFound
 from storage.intake import FIRST_REVISION, instances_of, record_instances, recorded_paths
 from storage.records import (
     TERMINAL_STATES,
+    Mark,
     Priority,
     SeriesDecision,
     Study,
@@ -84,15 +85,18 @@ def list_studies(
     session: Session,
     *,
     states: Collection[StudyState] | None = None,
+    mark: Mark | None = None,
     limit: int = 100,
     offset: int = 0,
 ) -> list[Study]:
-    """Revisions, newest first."""
+    """Revisions, newest first; with a mark those of studies that bear it."""
     columns = tables.study.c
     order = (columns.first_received_at.desc(), columns.study_uid, columns.revision.desc())
     statement = select(tables.study).order_by(*order).limit(limit).offset(offset)
     if states is not None:
         statement = statement.where(columns.state.in_(states))
+    if mark is not None:
+        statement = statement.where(columns.study_uid.in_(feedback.uids_marked(mark)))
     return [Study(**row._asdict()) for row in session.execute(statement)]
 
 

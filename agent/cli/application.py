@@ -10,6 +10,7 @@ from agent.cli import (
     demo,
     destinations,
     doctor,
+    drift,
     models,
     retrain,
     serve,
@@ -37,6 +38,7 @@ app.command("retrain")(retrain.retrain)
 app.add_typer(studies.app, name="studies")
 app.add_typer(models.app, name="models")
 app.add_typer(thresholds.app, name="thresholds")
+app.add_typer(drift.app, name="drift")
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")

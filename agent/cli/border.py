@@ -30,13 +30,17 @@ ConfigOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+StudyArgument = Annotated[
+    str,
+    typer.Argument(help="Study Instance UID, its end or beginning, or <uid>#<revision>."),
+]
 WhyOption = Annotated[str, typer.Option(help="The reason; kept in the audit.", show_default=False)]
 
 # What may be broken over lines where the terminal is narrow; everything else stays whole.
 _FLEXIBLE = frozenset(
     {
-        *("action", "by", "description", "detail", "error", "folder", "made_by", "model"),
-        *("reason", "sop_uid", "subject", "why"),
+        *("action", "by", "description", "detail", "error", "folder", "made_by", "model", "note"),
+        *("reason", "scanner", "sop_uid", "subject", "why"),
     }
 )
 

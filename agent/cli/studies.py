@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent.cli import study_answers, study_marks
 from agent.cli.border import (
     ConfigOption,
     JsonOption,
+    StudyArgument,
     one_sentence,
     print_facts,
     print_json,
@@ -19,15 +21,14 @@ from agent.cli.border import (
 
 if TYPE_CHECKING:
     from agent.bootstrap import Storage
-    from storage.records import Analysis, Study
+    from storage.records import Analysis, Feedback, Study
 
 app = typer.Typer(help="See studies and their reports, retry or cancel them.", no_args_is_help=True)
+app.command("mark")(study_marks.mark)
+app.command("explain")(study_answers.explain)
+app.command("replay")(study_answers.replay)
 
-StudyArgument = Annotated[
-    str,
-    typer.Argument(help="Study Instance UID, its end or beginning, or <uid>#<revision>."),
-]
-COLUMNS = ("uid", "rev", "state", "images", "received", "outcome", "error")
+COLUMNS = ("uid", "rev", "state", "images", "received", "outcome", "mark", "error")
 UID_END = 12  # characters that tell studies apart in a table, and that `show` takes
 
 
@@ -40,9 +41,15 @@ def list_studies(
     state: Annotated[
         list[str] | None, typer.Option(help="Only these states, e.g. --state FAILED.")
     ] = None,
+    marked: Annotated[
+        str | None, typer.Option(help="Only studies with this newest mark, e.g. --marked normal.")
+    ] = None,
 ) -> None:
-    """List studies, newest first."""
-    from storage import results
+    """List studies, newest first.
+
+    Example: neurosieve studies list --marked normal
+    """
+    from storage import feedback, results
     from storage import studies as stored
     from storage.records import StudyState
 
@@ -51,10 +58,15 @@ def list_studies(
         if name not in known:
             raise typer.BadParameter(f"{name} is none of {', '.join(sorted(known))}.")
     states = [StudyState(name) for name in state] if state else None
+    mark = study_marks.known(marked) if marked is not None else None
     storage = _open(config)
     with storage.database.read() as session:
-        listed = stored.list_studies(session, states=states, limit=limit)
-        rows = [_row(study, results.analysis_of(session, study.key)) for study in listed]
+        listed = stored.list_studies(session, states=states, mark=mark, limit=limit)
+        said = feedback.newest(session, [study.study_uid for study in listed])
+        rows = [
+            _row(study, results.analysis_of(session, study.key), said.get(study.study_uid))
+            for study in listed
+        ]
     storage.database.close()
     if not as_json:
         rows = [_shortened(row) for row in rows]
@@ -66,8 +78,11 @@ def list_studies(
 def show_study(
     study: StudyArgument, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show one study: series chosen and why, result, lesions, objects, deliveries."""
-    from storage import results
+    """Show one study: series chosen and why, result, lesions, objects, deliveries, marks.
+
+    Example: neurosieve studies show 1.3.6
+    """
+    from storage import feedback, results
     from storage import studies as stored
 
     storage = _open(config)
@@ -79,6 +94,7 @@ def show_study(
             "lesions": [asdict(one) for one in results.lesions_of(session, found.key)],
             "objects": [asdict(one) for one in results.objects_of(session, found.key)],
             "deliveries": [asdict(one) for one in results.deliveries_of(session, found.key)],
+            "marks": [asdict(one) for one in feedback.history(session, found.study_uid)],
         }
     storage.database.close()
     whole = {"study": asdict(found), "analysis": asdict(analysis) if analysis else None, **parts}
@@ -99,6 +115,7 @@ _PARTS = {
     "lesions": ("number", "volume_ml", "diameter_mm", "side", "level", "mass_like", "slice_index"),
     "objects": ("role", "sop_uid", "size_bytes", "sha256"),
     "deliveries": ("destination", "sop_uid", "state", "attempts", "status", "error"),
+    "marks": ("at", "mark", "revision", "by", "note"),
 }
 
 
@@ -221,7 +238,7 @@ def _open(config: ConfigOption) -> "Storage":
     return bootstrap.open_storage(settings.load(config))
 
 
-def _row(study: "Study", analysis: "Analysis | None") -> dict[str, object]:
+def _row(study: "Study", analysis: "Analysis | None", said: "Feedback | None") -> dict[str, object]:
     return {
         "study": study.key,
         "state": study.state.value,
@@ -231,6 +248,7 @@ def _row(study: "Study", analysis: "Analysis | None") -> dict[str, object]:
         "outcome": analysis.outcome.value if analysis else None,
         "pattern": analysis.pattern if analysis else None,
         "score": analysis.study_score if analysis else None,
+        "mark": said.mark.value if said else None,
         "error": study.error or (analysis.reason if analysis else None),
     }
 

@@ -103,6 +103,7 @@ _REASONS: Final = {
     "UNFAMILIAR_IMAGES": Code(
         "UNFAMILIAR", PRIVATE_SCHEME, "Images unlike those the model was made for"
     ),
+    "DRIFTED_SCANNER": Code("DRIFTED", PRIVATE_SCHEME, "Scores of the scanner have drifted"),
     "TECHNICAL_FAILURE": Code("FAILURE", PRIVATE_SCHEME, "Technical failure"),
 }
 _OTHER_REASON: Final = Code("OTHER", PRIVATE_SCHEME, "Other reason")

@@ -54,6 +54,13 @@ def mass_score(shape: Shape, rule: PatternRule) -> float:
     return 0.5 * (1.0 + math.tanh(total / 2))  # the logistic function, without overflow
 
 
+def terms(shape: Shape, rule: PatternRule) -> dict[str, float]:
+    """What each measure adds to the sum that `mass_score` bends to 0 ... 1."""
+    names = ("log_thickness", "asymmetry", "contrast", "near_ventricle")
+    weighed = zip(names, measures(shape), strict=True)
+    return {name: getattr(rule, name) * value for name, value in weighed} | {"bias": rule.bias}
+
+
 def judged(
     regions: Sequence[Region], shapes: Sequence[Shape | None], rule: PatternRule
 ) -> tuple[Region, ...]:

@@ -13,14 +13,15 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from agent import marking
 from agent.status import gate, pages, users
 from agent.status.gate import Gate
 from agent.status.node_view import Guard, Site, now
 from agent.status.pages import Pages
 from agent.status.sessions import Sessions
-from storage import audit, feedback, studies
+from storage import studies
 from storage.errors import NotFound, StorageError
-from storage.records import Feedback, Mark
+from storage.records import Mark
 
 logger = logging.getLogger(__name__)
 
@@ -127,23 +128,7 @@ class Doors:
         moment = now()
         with self.pages.site.database.begin() as session:
             study = studies.get(session, pages.key_of(request))
-            said = Feedback(
-                study_uid=study.study_uid,
-                revision=study.revision,
-                mark=wanted,
-                note=note,
-                by=who,
-                at=moment,
-            )
-            feedback.mark(session, said)
-            audit.append(
-                session,
-                who=who,
-                action=f"study marked {wanted}",
-                subject=study.key,
-                detail=note,
-                now=moment,
-            )
+            marking.mark(session, study, wanted, note=note, by=who, now=moment)
 
     def _give(self, request: Request, response: Response, session: str) -> None:
         gate.set_cookie(response, session, self.guard, secure=request.url.scheme == "https")

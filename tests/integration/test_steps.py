@@ -11,28 +11,25 @@ import demo_study
 from agent import inference
 from agent.composition import Appearance
 from agent.delivery import DeliverySteps
-from agent.dicom import part10, report_page
+from agent.dicom import report_page
 from agent.dicom.objects.profiles import Profile, Slices
 from agent.dicom.series import SeriesRules
 from agent.errors import ConfigurationError
 from agent.inference import OnnxModel, Provider
+from agent.model_toml import ModelDescription
 from agent.steps import AnalysisSteps
+from analysed_node import received
 from builders import NAMESPACE
 from models_at_hand import OneModel
 from storage import results, studies
 from storage.database import Database
 from storage.files import FileStore
 from storage.records import (
-    Instance,
     Outcome,
-    Priority,
     Role,
-    SeriesUid,
-    SopUid,
     Study,
     StudyKey,
     StudyState,
-    StudyUid,
 )
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -58,29 +55,10 @@ def steps(database: Database, tmp_path: Path, model: OnnxModel) -> AnalysisSteps
 @pytest.fixture
 def study(steps: AnalysisSteps) -> Study:
     """The demo study, received and complete."""
-    images = [_received(steps.store, path) for path in demo_study.IMAGES]
+    images = [received(steps.store, path) for path in demo_study.IMAGES]
     with steps.database.begin() as session:
         (key,) = studies.record_instances(session, images)
         return studies.complete(session, key, evidence="test", now=NOW)
-
-
-def _received(store: FileStore, path: Path) -> Instance:
-    received = part10.parse(path.read_bytes())
-    header = pydicom.dcmread(path, stop_before_pixels=True)
-    digest = part10.content_sha256(received.encoded, received.transfer_syntax_uid)
-    kept, _ = store.keep_image(str(header.StudyInstanceUID), digest, [path.read_bytes()])
-    return Instance(
-        study_uid=StudyUid(str(header.StudyInstanceUID)),
-        series_uid=SeriesUid(str(header.SeriesInstanceUID)),
-        sop_uid=SopUid(str(header.SOPInstanceUID)),
-        sop_class_uid=str(header.SOPClassUID),
-        transfer_syntax_uid=received.transfer_syntax_uid,
-        source_ae="PACS",
-        priority=Priority.ROUTINE,
-        path=kept.path,
-        content_sha256=digest,
-        received_at=NOW,
-    )
 
 
 def run(steps: AnalysisSteps, key: StudyKey) -> None:
@@ -337,3 +315,35 @@ def test_an_analysis_names_the_scanner(steps: AnalysisSteps, study: Study) -> No
     assert analysis is not None
     assert analysis.scanner is not None
     assert analysis.scanner.startswith(str(header.Manufacturer))
+
+
+def test_a_study_of_a_held_scanner_is_answered_with_a_report_that_says_so(
+    steps: AnalysisSteps, study: Study
+) -> None:
+    asked: list[str | None] = []
+
+    def hold(scanner: str | None, described: ModelDescription) -> str:
+        asked.append(scanner)
+        return "The scores of this scanner have drifted."
+
+    run(replace(steps, hold=hold), study.key)
+    objects = built(steps, study.key)
+    assert set(objects) == {Role.REPORT}
+    text = report_page.as_text(objects[Role.REPORT])
+    assert "NOT ANALYSED" in text
+    assert "The scores of this scanner have drifted." in text
+    assert "Scores of the scanner have drifted" in text
+    with steps.database.read() as session:
+        analysis = results.analysis_of(session, study.key)
+    assert analysis is not None
+    assert analysis.reason_code == "DRIFTED_SCANNER"
+    assert asked == [analysis.scanner]
+
+
+def test_a_study_without_a_series_to_read_is_not_held(steps: AnalysisSteps, study: Study) -> None:
+    picky = SeriesRules(include=("nothing",), timing_suffices=False)
+    run(replace(steps, rules=picky, hold=lambda *_: "held"), study.key)
+    with steps.database.read() as session:
+        analysis = results.analysis_of(session, study.key)
+    assert analysis is not None
+    assert analysis.reason_code == "NO_SUITABLE_SERIES"
