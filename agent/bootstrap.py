@@ -39,12 +39,10 @@ from agent.training import TrainingSteps
 from agent.training_queue import TrainingWorker
 from storage import activations, registry, results
 from storage.database import Database, open_database
-from storage.files import FileStore
+from storage.files import BYTES_PER_GB, FileStore
 from storage.records import Origin, Role, SopUid
 
 logger = logging.getLogger(__name__)
-
-BYTES_PER_GB = 1_000_000_000
 
 
 @dataclass(frozen=True, kw_only=True)

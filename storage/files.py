@@ -16,6 +16,8 @@ from pathlib import Path, PurePosixPath
 from storage.errors import NotFound, StorageError, StoreFull
 from storage.records import StoredFile, StudyKey
 
+BYTES_PER_GB = 1_000_000_000
+
 RESERVE_BYTES = 2 * 1024**3  # left free by images, so that results of accepted studies still fit
 LEFTOVER_SECONDS = 600.0  # a temp file this old belongs to no running write
 PART = ".part"

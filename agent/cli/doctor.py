@@ -64,9 +64,10 @@ def _checks(values: "Settings") -> Iterator[tuple[str, Callable[[], str]]]:
 def _disk(values: "Settings") -> str:
     from agent import bootstrap
     from storage.errors import StoreFull
+    from storage.files import BYTES_PER_GB
 
     store = bootstrap.open_store(values)
-    free_gb = store.free_bytes() / bootstrap.BYTES_PER_GB
+    free_gb = store.free_bytes() / BYTES_PER_GB
     if store.free_bytes() < store.reserve_bytes:
         raise StoreFull(
             f"{free_gb:.1f} GB free is less than node.reserve_gb: images are refused; make room."

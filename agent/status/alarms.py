@@ -11,9 +11,9 @@ from agent.status import workers
 from agent.status.node_view import Site
 from storage import figures, registry, training
 from storage.errors import StorageError
+from storage.files import BYTES_PER_GB
 from storage.records import DeliveryState, TrainingState
 
-GB = 1_000_000_000
 _SHADOW_TIME = timedelta(hours=1)
 _SHADOW_SPAN = timedelta(days=1)
 
@@ -57,6 +57,7 @@ def find(site: Site, now: datetime) -> tuple[Alarm, ...]:
     try:
         with site.database.read() as session:
             found += _inside(site, session, now)
+        found += _drift(site)
     except StorageError as error:
         found.append(
             _critical(Kind.DATABASE, str(error), "Start the database, or make room on its disk.")
@@ -69,15 +70,15 @@ def _outside(site: Site) -> Iterator[Alarm]:
     if free < reserve:
         yield _critical(
             Kind.DISK_LOW,
-            f"The disk is full: {free / GB:.1f} GB are free, {reserve / GB:.1f} GB are the "
-            "reserve, so images are refused.",
+            f"The disk is full: {gb(free)} are free, {gb(reserve)} are the reserve, so images are "
+            "refused.",
             "Make room on the disk that holds the data folder.",
         )
     elif free < 2 * reserve:
         yield _warning(
             Kind.DISK_LOW,
-            f"The disk is getting full: {free / GB:.1f} GB are free, and images are refused "
-            f"below {reserve / GB:.1f} GB.",
+            f"The disk is getting full: {gb(free)} are free, and images are refused below "
+            f"{gb(reserve)}.",
             "Make room on the disk that holds the data folder.",
         )
     if site.accepts is not None and not site.accepts():
@@ -85,10 +86,6 @@ def _outside(site: Site) -> Iterator[Alarm]:
             Kind.LISTENER,
             f"The node does not accept associations at {site.address}.",
             "Look at the log, then restart the service.",
-        )
-    for sentence in site.drift():
-        yield _warning(
-            Kind.DRIFT, sentence, "Ask whether the protocol changed; calibrate the thresholds anew."
         )
 
 
@@ -158,6 +155,18 @@ def _models(session: Session, now: datetime) -> Iterator[Alarm]:
             f"Training {runs[0].name} failed: {runs[0].error or 'no reason is known'}",
             "Mend the cause and run `neurosieve retrain` again.",
         )
+
+
+def _drift(site: Site) -> Iterator[Alarm]:
+    for sentence in site.drift():
+        yield _warning(
+            Kind.DRIFT, sentence, "Ask whether the protocol changed; calibrate the thresholds anew."
+        )
+
+
+def gb(size_bytes: float) -> str:
+    """A size as people say it."""
+    return f"{size_bytes / BYTES_PER_GB:.1f} GB"
 
 
 def words(span: timedelta) -> str:

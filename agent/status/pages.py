@@ -48,7 +48,7 @@ class Pages:
             when=_when,
             ago=_ago,
             number=_number,
-            gb=_gb,
+            gb=alarms.gb,
             state=_state,
             seconds=_seconds,
         )
@@ -280,10 +280,6 @@ def _number(value: float | None) -> str:
 
 def _seconds(value: float | None) -> str:
     return "–" if value is None else alarms.words(timedelta(seconds=value))
-
-
-def _gb(value: float) -> str:
-    return f"{value / alarms.GB:.1f} GB"
 
 
 def _state(value: str) -> str:

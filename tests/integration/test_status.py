@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 import status_page
 from agent import bootstrap
@@ -243,8 +244,8 @@ def test_alarms_say_what_is_wrong_and_what_to_do(
         shown = client.get("/").text
         measured = client.get("/metrics").text
     assert "Somebody must act" in shown
-    for text in ("One study has failed", "no worker runs", "neurosieve studies retry"):
-        assert text in shown
+    for words in ("One study has failed", "no worker runs", "neurosieve studies retry"):
+        assert words in shown
     for kind in ("studies_failed", "no_worker"):
         assert f'neurosieve_alarm{{alarm="{kind}",severity="critical"}} 1.0' in measured
     assert 'neurosieve_alarm{alarm="delivery_stuck",severity="warning"} 1.0' in measured
@@ -258,6 +259,17 @@ def test_a_full_disk_and_a_closed_listener_are_alarms(tmp_path: Path) -> None:
     site = replace(bootstrap.status_site(values, storage), accepts=lambda: False)
     kinds = {one.kind for one in alarms.find(site, node_view.now())}
     assert kinds == {alarms.Kind.DISK_LOW, alarms.Kind.LISTENER}
+    storage.database.close()
+
+
+def test_a_database_that_went_away_is_an_alarm_and_no_error(tmp_path: Path) -> None:
+    values = settings(tmp_path)
+    storage = bootstrap.open_storage(values)
+    with storage.database.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE activation RENAME TO gone"))
+    site = bootstrap.status_site(values, storage)  # its drift watch asks the database too
+    kinds = {one.kind for one in alarms.find(site, node_view.now())}
+    assert alarms.Kind.DATABASE in kinds
     storage.database.close()
 
 
