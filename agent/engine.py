@@ -1,13 +1,14 @@
 """The durable engine: which step runs when, how often, and what happens after the last try.
 
-The only importer of DBOS. The study table is the truth; the engine is an at-least-once runner that
+It alone starts DBOS and puts work into its queues; `training_queue` adds the workflow of another
+queue. The study table is the truth; the engine is an at-least-once runner that
 holds nothing but a study's key. `Jobs` puts work into the queue inside the caller's transaction,
 `Worker` runs it. The analysis queue runs one study at a time, so that a GPU is never shared; the
 delivery queue is apart, so that it never waits for a PACS.
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
 
@@ -97,20 +98,20 @@ class Jobs:
 
     def submit_analysis(self, session: Session, study: Study) -> None:
         """Enqueue the analysis of the study's current attempt in the caller's transaction."""
-        self._enqueue(session, study, "analyse_study", ANALYSIS_QUEUE, "analysis")
+        self._enqueue_for(study, session, "analyse_study", ANALYSIS_QUEUE, "analysis")
 
     def submit_failure(self, session: Session, study: Study, why: str) -> None:
         """Enqueue the report that says why there is no result, in the caller's transaction."""
-        self._enqueue(session, study, "report_failure", DELIVERY_QUEUE, "failure", why)
+        self._enqueue_for(study, session, "report_failure", DELIVERY_QUEUE, "failure", why)
 
     def submit_delivery(
         self, session: Session, study: Study, destination: str, *, number: int, delay_seconds: float
     ) -> None:
         """Enqueue the try of that number in the caller's transaction."""
         name = f"delivery/{destination}/{number}"
-        self._enqueue(
-            session,
+        self._enqueue_for(
             study,
+            session,
             "deliver_results",
             DELIVERY_QUEUE,
             name,
@@ -124,27 +125,16 @@ class Jobs:
 
         It is no part of the study's work: a study may end, or start again, whatever becomes of it.
         """
-        options: EnqueueOptions = {
-            "workflow_name": "try_shadow",
-            "queue_name": ANALYSIS_QUEUE,
-            "workflow_id": f"shadow/{_prefix(study)}",
-            "priority": _LAST,
-            "app_version": WORKFLOW_VERSION,
-        }
-        self._client.enqueue_in_transaction(session, options, study.key)
+        name = f"shadow/{_prefix(study)}"
+        self._enqueue(session, "try_shadow", ANALYSIS_QUEUE, name, study.key, priority=_LAST)
 
     def submit_training(self, session: Session, name: str) -> None:
         """Enqueue a training, or what is left of it, in the caller's transaction."""
         before = self._client.list_workflows(
             workflow_id_prefix=_trainings(name), load_input=False, load_output=False
         )
-        options: EnqueueOptions = {
-            "workflow_name": "retrain_model",
-            "queue_name": TRAINING_QUEUE,
-            "workflow_id": f"{_trainings(name)}{len(before) + 1}",
-            "app_version": WORKFLOW_VERSION,
-        }
-        self._client.enqueue_in_transaction(session, options, name)
+        number = f"{_trainings(name)}{len(before) + 1}"
+        self._enqueue(session, "retrain_model", TRAINING_QUEUE, number, name)
 
     def training_is_live(self, name: str) -> bool:
         """Whether anything is queued or running for a training."""
@@ -154,26 +144,49 @@ class Jobs:
         """Let nothing more begin for a training."""
         self._client.cancel_workflows(self._in_states(_trainings(name), _LIVE))
 
-    def _enqueue(
+    def _enqueue_for(
         self,
-        session: Session,
         study: Study,
+        session: Session,
         workflow: str,
         queue: str,
         name: str,
         *arguments: str | int,
         delay_seconds: float = 0.0,
     ) -> None:
+        """Work of a study's current attempt; the study counts as having work while this lives."""
+        self._enqueue(
+            session,
+            workflow,
+            queue,
+            _prefix(study) + name,
+            study.key,
+            *arguments,
+            priority=_PRIORITIES[study.priority],
+            delay_seconds=delay_seconds,
+        )
+
+    def _enqueue(
+        self,
+        session: Session,
+        workflow: str,
+        queue: str,
+        workflow_id: str,
+        *arguments: str | int,
+        priority: int | None = None,
+        delay_seconds: float = 0.0,
+    ) -> None:
         options: EnqueueOptions = {
             "workflow_name": workflow,
             "queue_name": queue,
-            "workflow_id": _prefix(study) + name,
-            "priority": _PRIORITIES[study.priority],
+            "workflow_id": workflow_id,
             "app_version": WORKFLOW_VERSION,
         }
+        if priority is not None:
+            options["priority"] = priority
         if delay_seconds > 0:
             options["delay_seconds"] = delay_seconds
-        self._client.enqueue_in_transaction(session, options, study.key, *arguments)
+        self._client.enqueue_in_transaction(session, options, *arguments)
 
     def cancel(self, study: Study) -> None:
         """Stop the study's runs at their next step."""
@@ -205,6 +218,40 @@ def _trainings(name: str) -> str:
     return f"training/{name}/"
 
 
+def run_queues(
+    database: Database,
+    executor_id: str,
+    register: Callable[[], None],
+    queues: Mapping[str, int],
+    *,
+    traces_endpoint: str = "",
+) -> None:
+    """Run these queues and no others in this process, each with so many runs at once.
+
+    `register` names the workflows. What a crash left behind is taken up first.
+    """
+    config: DBOSConfig = {
+        "name": "neurosieve",
+        "system_database_url": database.url,
+        "application_version": WORKFLOW_VERSION,
+        "executor_id": executor_id,
+        "log_level": "ERROR",
+    }
+    if traces_endpoint:
+        config |= {"enable_otlp": True, "otlp_traces_endpoints": [traces_endpoint]}
+    DBOS(config=config)
+    register()
+    DBOS.listen_queues(list(queues))
+    DBOS.launch()
+    for name, at_once in queues.items():
+        DBOS.register_queue(name, worker_concurrency=at_once, polling_interval_sec=POLL_SECONDS)
+
+
+def stop_queues(*, patience_seconds: int = 20) -> None:
+    """Finish the running steps if they are quick, and let the next start take up the rest."""
+    DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=patience_seconds)
+
+
 class Worker:
     """Runs what is queued. One per process; `executor_id` must be unique among live workers."""
 
@@ -231,27 +278,17 @@ class Worker:
 
     def start(self) -> None:
         """Take up what a crash left behind, then what is queued."""
-        config: DBOSConfig = {
-            "name": "neurosieve",
-            "system_database_url": self._database.url,
-            "application_version": WORKFLOW_VERSION,
-            "executor_id": self._executor_id,
-            "log_level": "ERROR",
-        }
-        if self._traces_endpoint:
-            config |= {"enable_otlp": True, "otlp_traces_endpoints": [self._traces_endpoint]}
-        DBOS(config=config)
-        self._register()
-        DBOS.listen_queues([ANALYSIS_QUEUE, DELIVERY_QUEUE])
-        DBOS.launch()
-        DBOS.register_queue(ANALYSIS_QUEUE, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
-        DBOS.register_queue(
-            DELIVERY_QUEUE, worker_concurrency=DELIVERIES_AT_ONCE, polling_interval_sec=POLL_SECONDS
+        run_queues(
+            self._database,
+            self._executor_id,
+            self._register,
+            {ANALYSIS_QUEUE: 1, DELIVERY_QUEUE: DELIVERIES_AT_ONCE},
+            traces_endpoint=self._traces_endpoint,
         )
 
     def stop(self, *, patience_seconds: int = 20) -> None:
         """Finish the running steps if they are quick, and let the next start take up the rest."""
-        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=patience_seconds)
+        stop_queues(patience_seconds=patience_seconds)
 
     def _register(self) -> None:
         """Name the workflows. Plain functions: the engine refuses methods of unknown classes."""

@@ -4,6 +4,7 @@ What is in force is looked up before every study, so that a change needs no rest
 loaded while they are used.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -62,13 +63,13 @@ class Models:
         with self._database.read() as session:
             version = registry.get(session, analysis.model_name, analysis.model_version)
             made = thresholds.history(session, version.name, version.version)
-        for candidate in (None, *made):
-            model = self.of(version, candidate)
-            if model.description.thresholds.version == analysis.threshold_version:
-                return model
-        raise ConfigurationError(
-            f"The thresholds {analysis.threshold_version} of {version.label} are not kept here."
-        )
+        model = self.of(version, None)
+        found = under_version(model.description, made, analysis.threshold_version)
+        if found is None:
+            raise ConfigurationError(
+                f"The thresholds {analysis.threshold_version} of {version.label} are not kept here."
+            )
+        return model.under(found[0])
 
     def at_hand(self) -> OnnxModel:
         """The model that was last in force: to name one in a report when none can be loaded."""
@@ -104,6 +105,17 @@ def described_in_force(session: Session, store: ModelStore) -> ModelDescription:
     described = model_toml.describe(store.folder_of(version))
     model_store.check_digest(described, version)
     return described if made is None else with_thresholds(described, made)
+
+
+def under_version(
+    own: ModelDescription, made: Sequence[ThresholdSet], version: str
+) -> tuple[ModelDescription, ThresholdSet | None] | None:
+    """A model under those of its thresholds that bear a name, None where none of them does."""
+    for candidate in (None, *made):
+        described = own if candidate is None else with_thresholds(own, candidate)
+        if described.thresholds.version == version:
+            return described, candidate
+    return None
 
 
 def with_thresholds(described: ModelDescription, made: ThresholdSet) -> ModelDescription:

@@ -100,8 +100,6 @@ def _model(
         return None, None
     if own.digest != analysis.model_sha256:
         return None, None
-    for made in (None, *thresholds.history(session, name, version)):
-        described = own if made is None else models_in_use.with_thresholds(own, made)
-        if described.thresholds.version == analysis.threshold_version:
-            return described, made
-    return None, None
+    made = thresholds.history(session, name, version)
+    found = models_in_use.under_version(own, made, analysis.threshold_version)
+    return found or (None, None)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import numpy as np
 
-from agent import model_toml
+from agent import calibration, model_toml
 from agent.errors import ConfigurationError
 from agent.model_toml import ModelDescription
 from storage.records import ThresholdSet
@@ -80,10 +80,11 @@ def score_that_passes(described: ModelDescription, share: float) -> float:
             f"A threshold of {share:g} is no share of tumour-free slices: give one between 0 and "
             "1, such as 0.05. A slice score goes with --slice-score."
         )
-    if share * (count + 1) < 1:
+    least = calibration.needed(share)
+    if count < least:
         raise ConfigurationError(
-            f"{count} tumour-free slices are too few for a share of {share:g}: at least "
-            f"{int(np.ceil(1 / share)) - 1} are needed."
+            f"{count} tumour-free slices are too few for a share of {share:g}: at least {least} "
+            "are needed."
         )
     return float(np.quantile(described.slice_reference, 1 - share, method="higher"))
 

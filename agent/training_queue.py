@@ -3,9 +3,10 @@
 import logging
 from typing import Protocol
 
-from dbos import DBOS, DBOSConfig
+from dbos import DBOS
 
-from agent.engine import POLL_SECONDS, TRAINING_QUEUE, WORKFLOW_VERSION, Jobs
+from agent import engine
+from agent.engine import TRAINING_QUEUE, Jobs
 from agent.errors import AgentError
 from storage import training
 from storage.database import Database
@@ -41,24 +42,13 @@ class TrainingWorker:
 
     def start(self) -> None:
         """Take up what a crash left behind, then what is queued."""
-        config: DBOSConfig = {
-            "name": "neurosieve",
-            "system_database_url": self._database.url,
-            "application_version": WORKFLOW_VERSION,
-            "executor_id": EXECUTOR,
-            "log_level": "ERROR",
-        }
-        DBOS(config=config)
-        self._register()
-        DBOS.listen_queues([TRAINING_QUEUE])
-        DBOS.launch()
-        DBOS.register_queue(TRAINING_QUEUE, worker_concurrency=1, polling_interval_sec=POLL_SECONDS)
+        engine.run_queues(self._database, EXECUTOR, self._register, {TRAINING_QUEUE: 1})
         self.take_up()
 
     def stop(self) -> None:
         """End the child, and let the next start go on."""
         self._steps.stop()
-        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=20)
+        engine.stop_queues()
 
     def take_up(self) -> None:
         """Give work to every unfinished training that has none, as after a stop."""

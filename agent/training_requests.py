@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent import training_order
+from agent import stored_studies, training_order
 from agent.engine import Jobs
 from agent.errors import ConfigurationError
+from agent.stored_studies import Query
 from agent.training_order import Order
-from storage import audit, feedback, studies, training
+from storage import audit, studies, training
 from storage.database import Database
-from storage.errors import NotFound
 from storage.files import FileStore
-from storage.records import Mark, ModelVersion, TrainingRun, TrainingState
+from storage.records import ModelVersion, TrainingRun, TrainingState
 
 OWN_RECIPE = "retrain"  # that of the base model, on a shorter course
 
@@ -122,11 +122,7 @@ def link_normal_studies(desk: Desk, target: Path) -> None:
 def normal_studies(desk: Desk) -> Iterable[list[Path]]:
     """The files of each such study that are still here."""
     with desk.database.read() as session:
-        for said in feedback.marked(session, Mark.NORMAL):
-            try:
-                study = studies.latest(session, said.study_uid)
-            except NotFound:  # removed since
-                continue
+        for study, _ in stored_studies.find(session, Query()):
             instances = studies.instances_of(session, study.key)
             kept = [desk.store.path_of(one.path) for one in instances]
             yield [path for path in kept if path.is_file()]

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from storage import tables
+from storage import rows, tables
 from storage.records import DeliveryState, Outcome, Study, StudyState
 
 
@@ -78,11 +78,7 @@ def oldest_undelivered(session: Session) -> datetime | None:
 def failed(session: Session, *, limit: int = 100) -> list[Study]:
     """The studies whose newest revision has failed, the latest first."""
     table = tables.study
-    newer = table.alias()
-    again = select(newer.c.revision).where(
-        newer.c.study_uid == table.c.study_uid, newer.c.revision > table.c.revision
-    )
-    statement = select(table).where(table.c.state == StudyState.FAILED, ~again.exists())
+    statement = select(table).where(table.c.state == StudyState.FAILED, rows.is_newest())
     found = session.execute(statement.order_by(table.c.finished_at.desc()).limit(limit))
     return [Study(**row._asdict()) for row in found]
 

@@ -32,6 +32,15 @@ def of_revision(table: Table, key: StudyKey) -> ColumnElement[bool]:
     return and_(table.c.study_uid == study_uid, table.c.revision == revision)
 
 
+def is_newest() -> ColumnElement[bool]:
+    """The condition that no later revision of a row of `study` is here."""
+    study, newer = tables.study, tables.study.alias()
+    later = select(newer.c.revision).where(
+        newer.c.study_uid == study.c.study_uid, newer.c.revision > study.c.revision
+    )
+    return ~later.exists()
+
+
 def columns(table: Table, record: type[Any]) -> list[Column[Any]]:
     """The columns that hold the fields of a record, in the order of the fields."""
     return [table.c[field.name] for field in fields(record)]

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from storage import tables
+from storage import rows, tables
 from storage.records import Outcome
 
 
@@ -38,10 +38,6 @@ def by_scanner_and_month(
     `since` leaves out, for a scanner, what was analysed before a moment.
     """
     study, said = tables.study, tables.analysis
-    newer = study.alias()
-    superseded = select(newer.c.revision).where(
-        newer.c.study_uid == study.c.study_uid, newer.c.revision > study.c.revision
-    )
     statement = (
         select(
             said.c.scanner,
@@ -55,7 +51,7 @@ def by_scanner_and_month(
             (study.c.study_uid == said.c.study_uid) & (study.c.revision == said.c.revision),
         )
         .where(said.c.model_sha256 == model_sha256, said.c.threshold_version == threshold_version)
-        .where(said.c.study_score.is_not(None), ~superseded.exists())
+        .where(said.c.study_score.is_not(None), rows.is_newest())
         .order_by(study.c.first_received_at, study.c.study_uid)
     )
     starts = since or {}

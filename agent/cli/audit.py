@@ -26,7 +26,7 @@ def list_events(
     """
     from storage import audit
 
-    with opened.node(config) as node, node.database.read() as session:
+    with opened.storage(config) as kept, kept.database.read() as session:
         found = audit.events(session, limit=limit)
     show([asdict(one) for one in found], columns=COLUMNS, title="Audit", as_json=as_json)
 
@@ -40,7 +40,7 @@ def verify(config: ConfigOption = None) -> None:
     """
     from storage import audit
 
-    with opened.node(config) as node, node.database.read() as session:
+    with opened.storage(config) as kept, kept.database.read() as session:
         count = audit.verify(session)
         newest = audit.events(session, limit=1)
     seal = f"; the newest seal is {newest[0].sha256}" if newest else ""

@@ -48,11 +48,9 @@ def _wanted(
     session: "Session", model: str | None, against: str | None
 ) -> "tuple[ModelVersion, ModelVersion]":
     from agent.errors import ConfigurationError
-    from storage import activations, registry
+    from storage import registry
 
-    current = activations.in_force(session)
-    assert current is not None  # opened.node has seen to that
-    ours = registry.find(session, against or current.label)
+    ours = opened.wanted(session, against)
     theirs = registry.find(session, model) if model else registry.shadow(session)
     if theirs is None:
         raise ConfigurationError(

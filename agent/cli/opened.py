@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 from agent.cli.border import ConfigOption
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from agent.bootstrap import Storage
     from agent.model_store import ModelStore
     from agent.models_in_use import Models
     from agent.settings import Settings
     from storage.database import Database
     from storage.files import FileStore
+    from storage.records import ModelVersion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,26 @@ class Opened:
     store: "FileStore"
     folders: "ModelStore"
     models: "Models"
+
+
+@contextmanager
+def storage(config: ConfigOption) -> "Iterator[Storage]":
+    """The data folder and the database; no model is looked at."""
+    from agent import bootstrap, settings
+
+    found = bootstrap.open_storage(settings.load(config))
+    try:
+        yield found
+    finally:
+        found.database.close()
+
+
+def wanted(session: "Session", model: str | None) -> "ModelVersion":
+    """The named model, or the active one."""
+    from agent import models_in_use
+    from storage import registry
+
+    return registry.find(session, model) if model else models_in_use.in_force(session)[0]
 
 
 @contextmanager

@@ -154,17 +154,8 @@ def _trainer(node: "Opened", jobs: "Jobs") -> "Training | None":
 
 def _base(node: "Opened", model: str | None) -> "ModelVersion":
     """The model that is gone on from; its folder is as it was registered."""
-    from agent.errors import ConfigurationError
-    from storage import activations, registry
-
     with node.database.read() as session:
-        if model is not None:
-            version = registry.find(session, model)
-        else:
-            current = activations.in_force(session)
-            if current is None:
-                raise ConfigurationError("No model is active; name one with --from.")
-            version = registry.get(session, current.model_name, current.model_version)
+        version = opened.wanted(session, model)
     node.folders.verify(version)
     return version
 

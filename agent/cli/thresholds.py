@@ -22,13 +22,11 @@ from agent.cli.border import (
 )
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
     from agent.calibration import OperatingPoint, Refused, Scored
     from agent.cli.opened import Opened
     from agent.inference import OnnxModel
     from agent.model_toml import ModelDescription
-    from storage.records import ModelVersion, ThresholdSet
+    from storage.records import ThresholdSet
 
 app = typer.Typer(help="See, set and calibrate what counts as abnormal.", no_args_is_help=True)
 
@@ -52,7 +50,7 @@ def show_thresholds(
 
     with opened.node(config) as node:
         with node.database.read() as session:
-            version = wanted(session, model)
+            version = opened.wanted(session, model)
             made = thresholds.latest(session, version.name, version.version)
         described = node.models.of(version, made).description
     facts = {"model": version.label, **_facts(described), **_origin(made)}
@@ -96,7 +94,7 @@ def set_thresholds(
 
     with opened.node(config) as node:
         with node.database.read() as session:
-            version = wanted(session, model)
+            version = opened.wanted(session, model)
             before = thresholds.latest(session, version.name, version.version)
         described = node.models.of(version, before).description
         made = threshold_choice.by_hand(
@@ -145,7 +143,7 @@ def calibrate(
     calibration.needed(false_positive_rate)  # before long work
     with opened.node(config) as node:
         with node.database.read() as session:
-            version = wanted(session, model)
+            version = opened.wanted(session, model)
             before = thresholds.latest(session, version.name, version.version)
         used = node.models.of(version, before)
         answers = _scores(node, used, source, from_studies)
@@ -177,23 +175,12 @@ def history(
     from storage import thresholds
 
     with opened.node(config) as node, node.database.read() as session:
-        version = wanted(session, model)
+        version = opened.wanted(session, model)
         rows = [
             asdict(one) | _origin(one)
             for one in thresholds.history(session, version.name, version.version)
         ]
     show(rows, columns=COLUMNS, title=f"Thresholds of {version.label}", as_json=as_json)
-
-
-def wanted(session: "Session", model: str | None) -> "ModelVersion":
-    """The named model, or the active one."""
-    from storage import activations, registry
-
-    if model is not None:
-        return registry.find(session, model)
-    current = activations.in_force(session)
-    assert current is not None  # opened.node has seen to that
-    return registry.get(session, current.model_name, current.model_version)
 
 
 def _scores(

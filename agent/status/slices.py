@@ -13,13 +13,13 @@ from agent.dicom import volumes, windows
 from agent.imaging import archive
 from agent.imaging.render import Painter
 from agent.imaging.results import Findings
+from agent.steps import FINDINGS_FILE
 from storage import results, studies
 from storage.database import Database
 from storage.errors import NotFound
 from storage.files import FileStore
 from storage.records import StudyKey
 
-FINDINGS_FILE = "findings.npz"
 THUMBNAIL_SIDE = 128  # pixels
 _MOST_OPEN = 3  # studies whose volumes are held, some 50 MB each
 _MOST_THUMBNAILS = 500
