@@ -3,6 +3,7 @@
 import getpass
 import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
@@ -44,7 +45,9 @@ _FLEXIBLE = frozenset(
     }
 )
 
-console = Console()
+_FILE_COLUMNS = 140  # where no terminal says how wide it is, names shall stay whole
+
+console = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _FILE_COLUMNS)
 problems = Console(stderr=True)
 
 

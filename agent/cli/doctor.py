@@ -4,11 +4,12 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from agent.cli.border import ConfigOption, JsonOption, one_sentence, show
+from agent.cli.border import ConfigOption, JsonOption, one_sentence, problems, say, show
 
 if TYPE_CHECKING:
     from agent.settings import Settings
@@ -17,7 +18,17 @@ COLUMNS = ("check", "result", "detail")
 
 
 @one_sentence
-def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+def doctor(
+    pack: Annotated[
+        Path | None,
+        typer.Option(
+            file_okay=False,
+            help="Also write the hospital pack into this new folder: documents, model card, SBOM.",
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Check configuration, disk, database, model, port and destinations; exit 1 if any fails."""
     from agent import settings
 
@@ -27,8 +38,34 @@ def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     ]
     rows.extend(_report(name, check) for name, check in _checks(values))
     show(rows, columns=COLUMNS, title="Doctor", as_json=as_json)
+    if pack is not None:
+        _write_pack(pack, values, rows)
+        say(f"Written to {pack}; begin with {pack / 'index.html'}.", on=problems)
     if any(row["result"] == "failed" for row in rows):
         raise typer.Exit(1)
+
+
+def _write_pack(target: Path, values: "Settings", checks: list[dict[str, object]]) -> None:
+    from datetime import UTC, datetime
+    from importlib import metadata
+
+    from agent import bootstrap, models_in_use
+    from agent.hospital_pack import folder, sbom
+
+    storage = bootstrap.open_storage(values)
+    with closing(storage.database):
+        models = bootstrap.open_models(values, storage)
+        with storage.database.read() as session:
+            version, _ = models_in_use.in_force(session)
+        site = folder.Site(
+            settings=values,
+            model=models(None).description,
+            model_folder=bootstrap.model_store(values).folder_of(version),
+            checks=checks,
+            version=metadata.version(sbom.PRODUCT),
+            made_at=datetime.now(UTC),
+        )
+    folder.write(target, site)
 
 
 def _report(name: str, check: Callable[[], str]) -> dict[str, object]:

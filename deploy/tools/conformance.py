@@ -1,16 +1,8 @@
-"""Fill those tables of deploy/docs/conformance.md that follow from the code.
+"""What deploy/docs/conformance.md says that follows from the code."""
 
-    python deploy/tools/conformance.py
-
-Between `<!-- begin: NAME -->` and `<!-- end -->` stands what `TABLES` makes under that name; all
-else in the document is written by hand.
-"""
-
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from itertools import product
-from pathlib import Path
 from typing import Literal, get_args, get_origin
 
 from pydantic import BaseModel
@@ -33,11 +25,9 @@ from agent.dicom import (
 )
 from agent.dicom.objects import equipment, profiles
 from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Syntax
+from regions import Row, table
 from storage.records import Role
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "conformance.md"
-
-_REGION = re.compile(r"(<!-- begin: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SETTINGS = (
     ("node", settings.NodeSettings),
     ("completion", settings.CompletionSettings),
@@ -47,18 +37,6 @@ _SETTINGS = (
     ("results", settings.ResultSettings),
 )
 
-Row = tuple[str, ...]
-
-
-def main() -> None:
-    """Write the document anew."""
-    DOCUMENT.write_text(filled(DOCUMENT.read_text("utf-8")), "utf-8")
-
-
-def filled(text: str) -> str:
-    """The document with every marked region made from the code."""
-    return _REGION.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], text)
-
 
 def accepted_contexts() -> str:
     """What the storage SCP accepts."""
@@ -66,13 +44,13 @@ def accepted_contexts() -> str:
     stored = "those of the table below"
     rows = [(wire.VERIFICATION.name, str(wire.VERIFICATION), plain)]
     rows += [(one.name, str(one), stored) for one in listener.ACCEPTED_CLASSES]
-    return _table(("SOP class", "UID", "transfer syntaxes"), rows)
+    return table(("SOP class", "UID", "transfer syntaxes"), rows)
 
 
 def accepted_syntaxes() -> str:
     """The transfer syntaxes of images, the preferred one first."""
     rows = ((str(n), _syntax_name(one), one) for n, one in enumerate(syntaxes.decodable(), 1))
-    return _table(("preference", "transfer syntax", "UID"), rows)
+    return table(("preference", "transfer syntax", "UID"), rows)
 
 
 def proposed_contexts() -> str:
@@ -93,7 +71,7 @@ def proposed_contexts() -> str:
         (name, sop_class, ", ".join(sorted(map(_syntax_name, pairs[sop_class]))))
         for sop_class, name in result_classes.NAMES.items()
     )
-    return _table(("object", "SOP class UID", "transfer syntaxes"), rows)
+    return table(("object", "SOP class UID", "transfer syntaxes"), rows)
 
 
 def store_statuses() -> str:
@@ -109,12 +87,12 @@ def store_statuses() -> str:
         (f"0x{status:04X}", ": ".join(filter(None, STORAGE_SERVICE_CLASS_STATUS[status])), sentence)
         for status, sentence in sorted(said.items())
     )
-    return _table(("status", "service status", "when"), rows)
+    return table(("status", "service status", "when"), rows)
 
 
 def time_limits() -> str:
     """How long an association waits for what."""
-    return _table(
+    return table(
         ("limit", "seconds"),
         (
             ("TCP connection", f"{wire.CONNECT_SECONDS:g}"),
@@ -127,7 +105,7 @@ def time_limits() -> str:
 
 def implementation() -> str:
     """Who we are on the wire."""
-    return _table(
+    return table(
         ("item", "value"),
         (
             ("Implementation Class UID", wire.IMPLEMENTATION_CLASS_UID),
@@ -140,7 +118,7 @@ def implementation() -> str:
 def configuration() -> str:
     """The keys of the configuration that decide what is said on the network."""
     rows = (row for section, model in _SETTINGS for row in _keys(section, model))
-    return _table(("key", "default", "choices"), rows)
+    return table(("key", "default", "choices"), rows)
 
 
 def _keys(section: str, model: type[BaseModel]) -> Iterator[Row]:
@@ -163,7 +141,7 @@ def result_series() -> str:
         (role.value, str(usual.series_number(role)), usual.series_description(role))
         for role in sorted(Role, key=usual.series_number)
     )
-    return _table(("series", "Series Number", "Series Description"), rows)
+    return table(("series", "Series Number", "Series Description"), rows)
 
 
 def copied_attributes() -> str:
@@ -173,12 +151,12 @@ def copied_attributes() -> str:
         (keyword, _tag(keyword), presence[keyword in equipment._REQUIRED])
         for keyword in equipment._COPIED
     )
-    return _table(("attribute", "tag", "present"), rows)
+    return table(("attribute", "tag", "present"), rows)
 
 
 def reception_fields() -> str:
     """What is read of an image before it is answered."""
-    return _table(
+    return table(
         ("attribute", "tag"),
         ((name, f"({tag >> 16:04X},{tag & 0xFFFF:04X})") for tag, name in headers._NAMES.items()),
     )
@@ -190,7 +168,7 @@ def enhanced_attributes() -> str:
         (dictionary_description(classic), f"{macro} > {inside}")
         for classic, (macro, inside) in frames._MACROS.items()
     )
-    return _table(("classic attribute", "functional group"), rows)
+    return table(("classic attribute", "functional group"), rows)
 
 
 def private_codes() -> str:
@@ -217,7 +195,7 @@ def _concepts() -> list[Code]:
 def _codes(concepts: Iterable[Code]) -> str:
     unique = {(one.scheme_designator, one.value, one.meaning) for one in concepts}
     rows = ((value, scheme, meaning) for scheme, value, meaning in sorted(unique))
-    return _table(("code value", "scheme", "meaning"), rows)
+    return table(("code value", "scheme", "meaning"), rows)
 
 
 def _syntax_name(syntax: str) -> str:
@@ -227,11 +205,6 @@ def _syntax_name(syntax: str) -> str:
 def _tag(keyword: str) -> str:
     tag = tag_for_keyword(keyword) or 0
     return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-
-
-def _table(head: Row, rows: Iterable[Row]) -> str:
-    lines = (head, ("---",) * len(head), *rows)
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 TABLES = {
@@ -250,6 +223,3 @@ TABLES = {
     "public codes": public_codes,
     "uid parts": uid_parts,
 }
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,6 @@
 """The conformance statement says what the code does: its tables are compared with both."""
 
 import re
-import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,12 +59,6 @@ def made() -> dict[Role, list[Dataset]]:
     refused = results.not_analysed(series)
     found[Role.REPORT].append(report.build(refused, findings=None, segmentation=None))
     return found
-
-
-def test_the_tables_are_those_that_the_code_makes() -> None:
-    """Else run `python deploy/tools/conformance.py`."""
-    filled = runpy.run_path(str(DEPLOY / "tools" / "conformance.py"))["filled"]
-    assert filled(TEXT) == TEXT
 
 
 @pytest.mark.parametrize("role", SECTIONS)
