@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 import agent
+from agent import inference
 from agent.errors import ConfigurationError
 from agent.hospital_pack import pages, sbom
 from agent.model_toml import ModelDescription
@@ -20,6 +21,7 @@ from agent.settings import Settings
 
 _PACKAGE = Path(agent.__file__).parent
 # In a wheel the documents lie in the package, in a checkout beside it.
+SHIPPED = _PACKAGE / "models" / inference.SHIPPED_MODEL
 _DEPLOY = (_PACKAGE / "deploy", _PACKAGE.parent / "deploy")
 _KINDS = (".md", ".svg", ".png", ".toml", ".yaml", ".json")
 _LEFT_OUT = ("helm", "tools", "containers", "__pycache__")
@@ -48,6 +50,8 @@ def write(target: Path, site: Site) -> None:
         )
     _copy(documents(), target / "deploy", _documents(documents()))
     _copy(site.model_folder, target / "model", _of_model(site.model_folder))
+    shipped = target / SHIPPED.relative_to(_PACKAGE.parent)  # where the documents' links lead
+    _copy(SHIPPED, shipped, _of_model(SHIPPED))
     _write(target / "sbom.cdx.json", sbom.make(site.model))
     _write(target / "configuration.json", configuration(site.settings))
     _write(target / "doctor.json", json.dumps(site.checks, indent=1, default=str))

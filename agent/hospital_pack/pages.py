@@ -17,10 +17,11 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
        color: var(--ink); background: var(--page); overflow-wrap: anywhere; }
 .marking { color: var(--mark); font-weight: 700; border-bottom: 4px solid var(--mark); }
-a { color: var(--link); } img { max-width: 100%; height: auto; background: #fff; }
+a[href] { color: var(--link); } img { max-width: 100%; height: auto; background: #fff; }
 table { border-collapse: collapse; display: block; overflow-x: auto; overflow-wrap: normal; }
 th, td { text-align: left; padding: .3rem .75rem; border: 1px solid var(--line);
          vertical-align: top; }
+thead:not(:has(th:not(:empty))) { display: none; }
 pre { background: var(--card); padding: .75rem; overflow-x: auto; }
 code { background: var(--card); }
 """
