@@ -57,9 +57,7 @@ def test_three_people_are_never_taken_for_fewer(
         [f"person {n}/ses-{m}/anat/x.nii.gz" for n in (1, 2) for m in (1, 2)],
     ],
 )
-def test_sessions_of_bids_are_of_one_patient(
-    tmp_path: Path, above: str, places: list[str]
-) -> None:
+def test_sessions_of_bids_are_of_one_patient(tmp_path: Path, above: str, places: list[str]) -> None:
     found = patients(tmp_path, *(f"{above}{place}" for place in places))
     assert len(found) == 4
     assert len(set(found.values())) == 2
