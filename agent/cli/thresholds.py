@@ -217,7 +217,7 @@ def _scores(
     if source is not None:
         found = site_studies.find(source, model.description.sequence)
         patients = len({one.patient for one in found})
-        say(f"{len(found)} studies of {patients} patients are in {source}.", on=problems)
+        say(f"Studies in {source}: {len(found)}, patients: {patients}.", on=problems)
         tasks = [partial(site_studies.score, one, model, rules) for one in found]
     else:
         read = partial(stored_studies.score, node.database, node.store, model, rules)

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import analysed_node
+import demo_study
 import marked_studies
 from agent import bootstrap, inference, model_toml, settings, stored_studies
 from agent.calibration import Refused, Scored
@@ -143,7 +144,7 @@ def test_a_score_is_taken_from_the_row_of_the_model_that_gave_it(
 
 @pytest.mark.parametrize("changes", [{"model_sha256": "b" * 64}, {"code_version": "0.0.1"}])
 def test_a_score_of_another_model_or_program_is_not_taken(
-    config: Path, model: OnnxModel, changes: dict[str, object]
+    config: Path, model: OnnxModel, changes: dict[str, Any]
 ) -> None:
     key = marked_studies.keep(config, "one", 1.25, Mark.NORMAL, **changes)
     with scoring(config, key, model, SeriesRules()) as answer:
@@ -188,3 +189,16 @@ def test_one_study_of_a_patient_counts(config: Path) -> None:
     marked_studies.keep(config, "again", 9.0, Mark.NORMAL, patient="normal 0")
     found = facts(config)
     assert (found["studies"], found["of_the_same_patients_left_out"]) == (6, 1)
+
+
+def test_a_folder_is_read_study_by_study(config: Path) -> None:
+    """One study is enough where half of all may pass; its patients are counted for the reader."""
+    command = ("thresholds", "calibrate", "--from", demo_study.FOLDER)
+    result = run(config, *command, "--false-positive-rate", "0.5", "--json")
+    assert result.exit_code == 0, result.output
+    assert result.stderr == f"Studies in {demo_study.FOLDER}: 1, patients: 1.\n"
+    chosen = json.loads(result.stdout)["slice_threshold"]
+    shown = json.loads(run(config, "thresholds", "show", "--json").stdout)
+    assert (shown["slice"], shown["reference_studies"]) == (chosen, 1)
+    said = json.loads(run(config, "thresholds", "history", "--json").stdout)
+    assert chosen == pytest.approx(said[0]["study_reference"][0])
