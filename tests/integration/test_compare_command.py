@@ -69,7 +69,7 @@ def test_two_models_are_held_side_by_side(config: Path, candidate: ModelDescript
         (CANDIDATE, "normal"): 0,
     }
     text = done(config, "models", "compare")
-    assert "3 studies read by both" in text
+    assert "studies read by both: 3" in text
     assert "The same verdict in 3 of 3" in text
     assert "1 of 1" in text
 
