@@ -122,7 +122,7 @@ def link_normal_studies(desk: Desk, target: Path) -> None:
 def normal_studies(desk: Desk) -> Iterable[list[Path]]:
     """The files of each such study that are still here."""
     with desk.database.read() as session:
-        for study, _ in stored_studies.find(session, Query()):
+        for study in stored_studies.find(session, Query()):
             instances = studies.instances_of(session, study.key)
             kept = [desk.store.path_of(one.path) for one in instances]
             yield [path for path in kept if path.is_file()]

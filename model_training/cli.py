@@ -146,34 +146,6 @@ def compare(
     typer.echo(run_comparison.compare(ours, theirs, collection=collection, split=split))
 
 
-@app.command()
-@one_sentence
-def recalibrate(
-    model_folder: Annotated[Path, typer.Option("--model", help="The model folder to fit.")],
-    studies: Annotated[Path, typer.Option(help="A collection of tumour-free studies of a site.")],
-    site: Annotated[str, typer.Option(help="The site's name, which the new version carries.")],
-    out: Annotated[Path, typer.Option(help="The model folder to write.")],
-    false_positive_rate: Annotated[
-        float, typer.Option(help="Share of tumour-free slices that may pass the threshold.")
-    ] = 0.05,
-) -> None:
-    """Fit p-values and the slice threshold to a site by a handful of its tumour-free studies."""
-    from agent import inference
-    from model_training import collection
-    from model_training import recalibrate as recalibration
-
-    model = inference.load(model_folder, provider=inference.Provider.CPU)
-    found = recalibration.measure(model, collection.members(studies))
-    for name, sentence in found.refused:
-        typer.echo(f"not used: {name}: {sentence}", err=True)
-    threshold = recalibration.write(
-        model_folder, out, found, name=site, false_positive_rate=false_positive_rate
-    )
-    typer.echo(
-        f"{out} written from {len(found.study_scores)} studies: slice threshold {threshold:.3f}."
-    )
-
-
 app.command()(prepare)
 app.command()(ablation)
 app.command()(audit)

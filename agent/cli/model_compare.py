@@ -38,10 +38,13 @@ def compare(
     with opened.node(config) as node, node.database.read() as session:
         ours, theirs = _wanted(session, model, against)
         pairs = _pairs(session, ours, theirs)[:limit]
+        way_on = _way_on(session, ours, theirs)
     if as_json:
         print_json(_facts(ours, theirs, pairs))
-    else:
+    elif pairs:
         _tell(ours, theirs, pairs)
+    else:
+        say(f"No study was read by both {ours.label} and {theirs.label} yet: {way_on}")
 
 
 def _wanted(
@@ -60,6 +63,27 @@ def _wanted(
     if theirs.label == ours.label:
         raise ConfigurationError(f"{ours.label} is the same model twice; name another with --with.")
     return ours, theirs
+
+
+def _way_on(session: "Session", ours: "ModelVersion", theirs: "ModelVersion") -> str:
+    """What brings studies that both read: one of them active, the other on trial."""
+    from agent import models_in_use
+    from storage import registry
+
+    active, trial = models_in_use.in_force(session)[0], registry.shadow(session)
+    labels = {ours.label, theirs.label}
+    if active.label not in labels:
+        return (
+            f"activate one of them with `neurosieve models activate {theirs.label}`, and try the "
+            f"other with `neurosieve models shadow {ours.label}`."
+        )
+    (other,) = labels - {active.label}
+    if trial is None or trial.label != other:
+        return f"`neurosieve models shadow {other}` lets it read every study to come as well."
+    return (
+        f"{other} is on trial and reads every study to come; `neurosieve studies reprocess STUDY` "
+        "lets both read one that is here already."
+    )
 
 
 def _pairs(session: "Session", ours: "ModelVersion", theirs: "ModelVersion") -> "list[Pair]":
@@ -128,13 +152,10 @@ def _facts(ours: "ModelVersion", theirs: "ModelVersion", pairs: "list[Pair]") ->
 def _tell(ours: "ModelVersion", theirs: "ModelVersion", pairs: "list[Pair]") -> None:
     from agent import calibration, model_comparison
 
-    if not pairs:
-        say(f"No study was read by both {ours.label} and {theirs.label} yet.")
-        return
     count, same = len(pairs), model_comparison.agreeing(pairs)
     low, high = calibration.wilson(same, count)
     kappa, rank = model_comparison.kappa(pairs), model_comparison.correlation(pairs)
-    say(f"ours: {ours.label}    theirs: {theirs.label}    {count} studies read by both")
+    say(f"ours: {ours.label}    theirs: {theirs.label}    studies read by both: {count}")
     say(
         f"The same verdict in {same} of {count} ({low:.2f} to {high:.2f})"
         f"{'' if kappa is None else f', kappa {kappa:.2f}'}"

@@ -22,10 +22,12 @@ from agent.cli.border import (
 )
 
 if TYPE_CHECKING:
-    from agent.calibration import OperatingPoint, Refused, Scored
+    from agent.calibration import Refused, Scored
+    from agent.cli.calibration_price import Price
     from agent.cli.opened import Opened
     from agent.inference import OnnxModel
     from agent.model_toml import ModelDescription
+    from agent.stored_studies import Query
     from storage.records import ThresholdSet
 
 app = typer.Typer(help="See, set and calibrate what counts as abnormal.", no_args_is_help=True)
@@ -116,11 +118,21 @@ def set_thresholds(
 def calibrate(
     source: Annotated[
         Path | None,
-        typer.Option("--from", exists=True, file_okay=False, help="Folder of tumour-free studies."),
+        typer.Option(
+            "--from",
+            exists=True,
+            file_okay=False,
+            help="Folder of tumour-free studies. NIfTI volumes are of one patient where they lie "
+            "in one sub-… folder or bear one sub-… name.",
+        ),
     ] = None,
     from_studies: Annotated[
         str | None,
-        typer.Option(help="Or stored ones, e.g. marked=normal,scanner=Achieva,since=2026-01-01."),
+        typer.Option(
+            help="Or stored ones marked normal or false-positive: one or more of marked=, "
+            "scanner=, since= and until=, e.g. scanner=Achieva,since=2026-01-01. Times without a "
+            "zone are UTC."
+        ),
     ] = None,
     false_positive_rate: Annotated[
         float, typer.Option(help="Share of tumour-free studies that may be called abnormal.")
@@ -135,18 +147,20 @@ def calibrate(
 
     Example: neurosieve thresholds calibrate --from normals --false-positive-rate 0.05
     """
-    from agent import calibration
+    from agent import calibration, stored_studies
+    from agent.cli.calibration_price import Price
     from storage import thresholds
 
     if (source is None) == (from_studies is None):
         raise typer.BadParameter("Say either --from or --from-studies.")
     calibration.needed(false_positive_rate)  # before long work
+    query = stored_studies.parse(from_studies or "")
     with opened.node(config) as node:
         with node.database.read() as session:
             version = opened.wanted(session, model)
             before = thresholds.latest(session, version.name, version.version)
         used = node.models.of(version, before)
-        answers = _scores(node, used, source, from_studies)
+        answers = _scores(node, used, source, query)
         scored, refused = calibration.parted(answers)
         used_for = calibration.one_per_patient(scored)
         for one in refused:
@@ -154,7 +168,13 @@ def calibrate(
         point = calibration.operating_point(
             [one.study_score for one in used_for], false_positive_rate
         )
-        _tell(node, used.description, point, scored, used_for, as_json=as_json)
+        with node.database.read() as session:
+            lesions = stored_studies.lesion_scores(session, used.description)
+        own = used.description.thresholds
+        _tell(
+            Price(before=own, point=point, scored=scored, used=used_for, lesions=lesions),
+            as_json=as_json,
+        )
         if dry_run:
             return
         made = calibration.thresholds(
@@ -184,7 +204,7 @@ def history(
 
 
 def _scores(
-    node: "Opened", model: "OnnxModel", source: Path | None, from_studies: str | None
+    node: "Opened", model: "OnnxModel", source: Path | None, query: "Query"
 ) -> "list[Scored | Refused]":
     """What the model says of each study, with a bar while it reads."""
     from functools import partial
@@ -196,12 +216,13 @@ def _scores(
     rules = bootstrap.series_rules(node.settings)
     if source is not None:
         found = site_studies.find(source, model.description.sequence)
+        patients = len({one.patient for one in found})
+        say(f"Studies in {source}: {len(found)}, patients: {patients}.", on=problems)
         tasks = [partial(site_studies.score, one, model, rules) for one in found]
     else:
-        query = stored_studies.parse(from_studies or "")
         read = partial(stored_studies.score, node.database, node.store, model, rules)
         with node.database.read() as session:
-            tasks = [partial(read, *one) for one in stored_studies.find(session, query)]
+            tasks = [partial(read, one) for one in stored_studies.find(session, query)]
     watched = track(
         tasks,
         "Reading studies",
@@ -212,56 +233,12 @@ def _scores(
     return [task() for task in watched]
 
 
-def _tell(
-    node: "Opened",
-    described: "ModelDescription",
-    point: "OperatingPoint",
-    scored: "list[Scored]",
-    used: "list[Scored]",
-    *,
-    as_json: bool,
-) -> None:
-    """The operating point, what it rests on, and its price."""
-    from agent import calibration, stored_studies
-    from storage.records import Mark
-
-    with node.database.read() as session:
-        lesions = stored_studies.scores_marked(session, Mark.LESION, described.digest)
-    before, count = described.thresholds.slice, len(lesions)
-    kept = {
-        name: sum(one >= limit for one in lesions)
-        for name, limit in (("before", before), ("after", point.slice))
-    }
-    facts: dict[str, object] = {
-        "slice_threshold": point.slice,
-        "slice_threshold_before": before,
-        "false_positive_rate": point.rate,
-        "interval": [point.low, point.high],
-        "studies": point.studies,
-        "of_the_same_patients_left_out": len(scored) - len(used),
-        "passing": point.passing,
-        "passing_before": sum(one.study_score >= before for one in used),
-        "marked_lesion": count,
-        "marked_lesion_passing_before": kept["before"],
-        "marked_lesion_passing": kept["after"],
-    }
+def _tell(price: "Price", *, as_json: bool) -> None:
     if as_json:
-        print_json(facts)
+        print_json(price.facts)
         return
-    say(
-        f"Slice threshold {point.slice:.4g} (before {before:.4g}): {point.sentence}. "
-        f"{point.passing} of them reach it, {facts['passing_before']} reached the one before."
-    )
-    if len(scored) > len(used):
-        say(f"{len(scored) - len(used)} further studies of the same patients were left out.")
-    if count:
-        low, high = calibration.wilson(kept["after"], count)
-        say(
-            f"Of {count} studies marked lesion {kept['after']} reach it "
-            f"({low:.2f} to {high:.2f}), {kept['before']} reached the one before."
-        )
-    else:
-        say("No study is marked lesion: what this costs in tumours not called cannot be said here.")
+    for sentence in price.sentences():
+        say(sentence)
 
 
 def _keep(node: "Opened", made: "ThresholdSet", *, quiet: bool = False) -> None:

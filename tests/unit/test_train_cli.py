@@ -53,10 +53,6 @@ DATA, RUN, MODEL = ("--data", "/data"), ("--run", "/run"), ("--model", "/nowhere
         (("verdicts", *RUN, *DATA, *MODEL), "nowhere/model.toml cannot be read"),
         (("evaluate", *RUN, *DATA, *MODEL), "freeze the thresholds with"),
         (
-            ("recalibrate", *MODEL, "--studies", "/data", "--site", "ward", "--out", "/out"),
-            "nowhere/model.toml cannot be read",
-        ),
-        (
             ("compare", *RUN, "--against", "/run", "--collection", "patients"),
             "score the run with `neurosieve-train evaluate` first",
         ),
