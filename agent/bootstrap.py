@@ -231,12 +231,12 @@ def users_file(settings: Settings) -> Path:
 def status_server(
     settings: Settings, storage: Storage, reception: Reception | None = None
 ) -> StatusServer:
-    """The status page. Raises ConfigurationError when a login is needed and nobody has one."""
+    """The status page; where a login is needed and nobody has one, it only tells of its health."""
     wanted = settings.status
     if wanted.is_guarded and not users.names(users_file(settings)):
-        raise ConfigurationError(
-            f"The status page at {wanted.host} needs a login and has no user; add one with "
-            "`neurosieve users add NAME`, or set status.host to 127.0.0.1."
+        logger.warning(
+            "Nobody can sign in at the status page yet: `neurosieve users add NAME`",
+            extra={"action": "status_page_without_users"},
         )
     guard = status.Guard(
         users=users_file(settings) if wanted.is_guarded else None,

@@ -181,7 +181,7 @@ class StatusSettings(Section):
     """The status page and its metrics."""
 
     enabled: bool = True
-    host: str = "127.0.0.1"  # any other needs users: `neurosieve users add`
+    host: str = "127.0.0.1"  # any other asks for a login: `neurosieve users add`
     port: int = Field(default=8480, ge=0, le=65535)
     hosts: tuple[str, ...] = ()  # further names under which browsers reach it
     login: bool = False  # ask for it on loopback too, as behind a reverse proxy

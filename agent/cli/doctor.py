@@ -134,13 +134,18 @@ def _status(values: "Settings") -> str:
     """Free, or held by a status page, which alone answers like that."""
     import requests
 
+    from agent import bootstrap
+    from agent.status import users
+
     wanted = values.status
     if not wanted.enabled:
         return "switched off (status.enabled)"
     place = f"{wanted.host}:{wanted.port}"
+    nobody = wanted.is_guarded and not users.names(bootstrap.users_file(values))
+    hint = "; nobody can sign in yet: `neurosieve users add NAME`" if nobody else ""
     try:
         with socket.create_server((wanted.host, wanted.port)):
-            return f"{place} is free"
+            return f"{place} is free{hint}"
     except OSError as error:
         scheme = "https" if wanted.certificate_file else "http"
         try:  # the certificate may be for another name; nothing but "ok" is asked
@@ -149,7 +154,7 @@ def _status(values: "Settings") -> str:
             answer = None
         if answer is None or answer.text != "ok\n":
             raise OSError(f"{place} cannot be used: {error.strerror}.") from error
-        return f"{place} is served by a running node"
+        return f"{place} is served by a running node{hint}"
 
 
 def _alarms(values: "Settings") -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
@@ -16,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from agent import marking
 from agent.status import gate, pages, users
 from agent.status.gate import Gate
+from agent.status.known_hosts import KnownHosts
 from agent.status.node_view import Guard, Site, now
 from agent.status.pages import Pages
 from agent.status.sessions import Sessions
@@ -57,7 +57,7 @@ def build(site: Site, guard: Guard) -> Starlette:
             Mount("/static", StaticFiles(directory=pages.STATIC)),
         ],
         middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=list(guard.hosts), www_redirect=False),
+            Middleware(KnownHosts, allowed_hosts=list(guard.hosts), guard=guard),
             Middleware(Gate, guard=guard, sessions=sessions),
         ],
         exception_handlers={
@@ -80,7 +80,9 @@ class Doors:
         """The form to sign in."""
         if self.guard.users is None or request.state.visitor.user is not None:
             return RedirectResponse("/", status_code=303)
-        return self.pages.page(request, "login.html", problem="")
+        nobody = not users.names(self.guard.users)
+        problem = "Nobody can sign in yet: run `neurosieve users add NAME`." if nobody else ""
+        return self.pages.page(request, "login.html", problem=problem)
 
     async def sign_in(self, request: Request) -> Response:
         """Begin a session, under a new name."""

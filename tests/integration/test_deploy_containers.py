@@ -19,7 +19,6 @@ from deploy_files import DEPLOY, REPOSITORY
 
 CONTAINERFILES = sorted((DEPLOY / "containers").glob("Containerfile.*"))
 SCRIPTS = sorted([*DEPLOY.rglob("*.sh"), REPOSITORY / ".ci" / "run"])
-ANNOUNCED = {"retrain", "status"}  # commands that are being written
 VARIABLE = re.compile(r"NEUROSIEVE_[A-Z]+__[A-Z_]+")
 COMMAND = re.compile(r"(?:bin/|`|-- |run )neurosieve ([a-z]+)")
 
@@ -130,6 +129,6 @@ def test_the_trial_orthanc_and_the_trial_node_name_each_other() -> None:
 @pytest.mark.parametrize("name", sorted(deploy_files.texts()))
 def test_a_deployment_file_names_only_settings_and_commands_that_exist(name: str) -> None:
     text = deploy_files.texts()[name]
-    commands = set(get_command(app).commands) | ANNOUNCED  # type: ignore[attr-defined]
+    commands = set(get_command(app).commands)  # type: ignore[attr-defined]
     assert [one for one in VARIABLE.findall(text) if not known(one)] == []
     assert [one for one in COMMAND.findall(text) if one not in commands] == []

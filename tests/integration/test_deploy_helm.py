@@ -24,9 +24,10 @@ EVERYTHING: dict[str, Any] = {
         "egress": [{"to": [{"ipBlock": {"cidr": "10.1.2.0/24"}}], "ports": [{"port": 104}]}],
     },
     "serviceMonitor": {"enabled": True},
-    "prometheusRule": {
-        "enabled": True,
-        "groups": [{"name": "node", "rules": [{"alert": "Down", "expr": "up == 0"}]}],
+    "prometheusRule": {"enabled": True},
+    "status": {
+        "hosts": ["ai.hospital.example"],
+        "metricsToken": {"existingSecret": "neurosieve-metrics"},
     },
 }
 OPERATORS = {"ServiceMonitor", "PrometheusRule"}  # kinds of the Prometheus Operator
@@ -144,3 +145,29 @@ def test_the_chart_runs_this_version() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
     project = tomllib.loads((DEPLOY.parent / "pyproject.toml").read_text(encoding="utf-8"))
     assert chart["appVersion"] == project["project"]["version"]
+
+
+def test_the_rules_are_those_that_prometheus_alone_would_read(helm: Any) -> None:
+    (rules,) = (one for one in rendered(helm, EVERYTHING) if one["kind"] == "PrometheusRule")
+    text = (DEPLOY / "monitoring" / "alerts.yaml").read_text(encoding="utf-8")
+    assert rules["spec"]["groups"] == yaml.safe_load(text)["groups"]
+
+
+def test_the_page_answers_the_probes_and_prometheus_has_its_token(helm: Any) -> None:
+    objects = rendered(helm, EVERYTHING)
+    (listener,) = (
+        pod["containers"][0] for name, pod in pods(objects).items() if name.endswith("-listener")
+    )
+    said = {one["name"]: one.get("value") for one in listener["env"]}
+    assert said["NEUROSIEVE_STATUS__HOST"] == "0.0.0.0"
+    assert said["NEUROSIEVE_STATUS__HOSTS"] == '["ai.hospital.example"]'
+    folder, _, key = str(said["NEUROSIEVE_STATUS__METRICS_TOKEN_FILE"]).rpartition("/")
+    assert folder in {one["mountPath"] for one in listener["volumeMounts"]}
+    (monitor,) = (one for one in objects if one["kind"] == "ServiceMonitor")
+    credentials = monitor["spec"]["endpoints"][0]["authorization"]["credentials"]
+    assert credentials == {"name": "neurosieve-metrics", "key": key}
+
+
+def test_a_service_monitor_without_a_token_is_refused(helm: Any) -> None:
+    with pytest.raises(Exception, match="metricsToken"):
+        rendered(helm, {"serviceMonitor": {"enabled": True}})

@@ -14,7 +14,6 @@ from sqlalchemy import text
 
 import status_page
 from agent import bootstrap
-from agent.errors import ConfigurationError
 from agent.status import alarms, node_view, users
 from agent.status.server import StatusServer
 from status_page import served, settings, sign_in, token, visitor
@@ -200,12 +199,30 @@ def test_prometheus_comes_in_with_its_token(tmp_path: Path) -> None:
         assert client.get("/metrics", headers=wrong).status_code == 401
 
 
-def test_any_other_address_needs_a_user(tmp_path: Path) -> None:
+def test_at_any_other_address_nothing_but_health_is_told_before_there_is_a_user(
+    tmp_path: Path,
+) -> None:
     values = settings(tmp_path, host="0.0.0.0")
-    storage = bootstrap.open_storage(values)
-    with pytest.raises(ConfigurationError, match="neurosieve users add"):
-        bootstrap.status_server(values, storage)
-    storage.database.close()
+    with served(values) as (server, _):
+        address = f"http://127.0.0.1:{server.port}"
+        for path in ("/", "/studies", "/metrics", "/model"):
+            assert httpx.get(address + path, timeout=10).status_code == 401
+        # As a probe asks, by an address that nobody foresaw.
+        pod = {"Host": "10.1.2.3:8480"}
+        assert httpx.get(address + "/healthz", headers=pod, timeout=10).text == "ok\n"
+        assert httpx.get(address + "/readyz", headers=pod, timeout=10).status_code == 200
+        assert httpx.get(address + "/metrics", headers=pod, timeout=10).status_code == 401
+        assert httpx.get(address + "/login", headers=pod, timeout=10).status_code == 400
+        said = httpx.get(address + "/login", timeout=10).text
+        assert "neurosieve users add" in said
+
+
+def test_on_loopback_metrics_are_not_told_to_a_foreign_name(tmp_path: Path) -> None:
+    with served(settings(tmp_path)) as (server, _):
+        address = f"http://127.0.0.1:{server.port}/metrics"
+        assert httpx.get(address, timeout=10).status_code == 200
+        foreign = {"Host": "evil.example"}
+        assert httpx.get(address, headers=foreign, timeout=10).status_code == 400
 
 
 def test_the_users_file_is_for_the_service_alone_and_holds_no_password(tmp_path: Path) -> None:

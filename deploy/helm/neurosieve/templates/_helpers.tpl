@@ -56,6 +56,12 @@ volumes:
       secretName: {{ . }}
       defaultMode: 0440
   {{- end }}
+  {{- with .Values.status.metricsToken.existingSecret }}
+  - name: metrics-token
+    secret:
+      secretName: {{ . }}
+      defaultMode: 0440
+  {{- end }}
 {{- end }}
 
 {{- /* What every container has. */ -}}
@@ -77,6 +83,11 @@ volumeMounts:
   {{- if .Values.secretFiles.existingSecret }}
   - name: secrets
     mountPath: /etc/neurosieve-secrets
+    readOnly: true
+  {{- end }}
+  {{- if .Values.status.metricsToken.existingSecret }}
+  - name: metrics-token
+    mountPath: /etc/neurosieve-metrics
     readOnly: true
   {{- end }}
 {{- end }}
