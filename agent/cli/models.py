@@ -165,6 +165,7 @@ def shadow(
 
     Example: neurosieve models shadow 2.2.1
     """
+    from agent.status import alarms
     from storage import audit, registry
 
     if (model is None) != off:
@@ -181,7 +182,7 @@ def shadow(
             audit.append(
                 session,
                 who=who(),
-                action="trial began" if version else "trial ended",
+                action=alarms.TRIAL_BEGAN if version else "trial ended",
                 subject=version.label if version else "",
                 detail=why,
                 now=datetime.now(UTC),

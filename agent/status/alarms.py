@@ -9,11 +9,12 @@ from sqlalchemy.orm import Session
 
 from agent.status import workers
 from agent.status.node_view import Site
-from storage import figures, registry, training
+from storage import audit, figures, registry, training
 from storage.errors import StorageError
 from storage.files import BYTES_PER_GB
 from storage.records import DeliveryState, TrainingState
 
+TRIAL_BEGAN = "trial began"  # in the audit, with the model as its subject
 _SHADOW_TIME = timedelta(hours=1)
 _SHADOW_SPAN = timedelta(days=1)
 
@@ -140,7 +141,8 @@ def _deliveries(site: Site, session: Session, now: datetime) -> Iterator[Alarm]:
 def _models(session: Session, now: datetime) -> Iterator[Alarm]:
     shadow = registry.shadow(session)
     if shadow is not None:
-        since = max(now - _SHADOW_SPAN, shadow.registered_at)
+        began = audit.newest(session, TRIAL_BEGAN).get(shadow.label, shadow.registered_at)
+        since = max(now - _SHADOW_SPAN, began)
         total, missing = figures.untried_shadows(session, since=since, until=now - _SHADOW_TIME)
         if total >= 3 and missing == total:
             yield _warning(

@@ -5,20 +5,22 @@ import socket
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 import status_page
 from agent import bootstrap
 from agent.status import alarms, node_view, users
 from agent.status.server import StatusServer
 from status_page import served, settings, sign_in, token, visitor
-from storage import audit, feedback
-from storage.records import Mark, StudyState, StudyUid
+from storage import audit, feedback, registry, verdicts
+from storage.records import Mark, ModelVersion, StudyState, StudyUid
+from verdicts import ANALYSIS
 
 PASSWORD = "correct horse battery"
 PAGES = ("/", "/studies", "/model", "/trainings", "/drift", "/destinations")
@@ -267,6 +269,33 @@ def test_alarms_say_what_is_wrong_and_what_to_do(
         assert f'neurosieve_alarm{{alarm="{kind}",severity="critical"}} 1.0' in measured
     assert 'neurosieve_alarm{alarm="delivery_stuck",severity="warning"} 1.0' in measured
     assert not re.search(r"\d+\.\d+\.\d+\.\d+\.\d+", measured)  # no UID
+
+
+def test_a_model_on_trial_is_silent_only_of_studies_since_its_trial_began(
+    page: tuple[StatusServer, bootstrap.Storage],
+) -> None:
+    _, storage = page
+    site = bootstrap.status_site(settings(storage.store.root), storage)
+    now = node_view.now()
+    for number in range(3):
+        key = status_page.add_study(
+            storage, number, state=StudyState.DELIVERED, age=timedelta(hours=5)
+        )
+        with storage.database.begin() as session:
+            verdicts.save_analysis(session, key, ANALYSIS, [])
+    with storage.database.begin() as session:
+        (version,) = registry.list_versions(session)
+        registry.set_shadow(session, version)
+        begin_trial(session, version, now - timedelta(hours=6))
+    assert alarms.Kind.SHADOW_SILENT in {one.kind for one in alarms.find(site, now)}
+    with storage.database.begin() as session:
+        begin_trial(session, version, now - timedelta(hours=2))  # tried again, after the studies
+    assert alarms.Kind.SHADOW_SILENT not in {one.kind for one in alarms.find(site, now)}
+
+
+def begin_trial(session: Session, version: ModelVersion, at: datetime) -> None:
+    """Say in the audit what `models shadow` says."""
+    audit.append(session, who="anna", action=alarms.TRIAL_BEGAN, subject=version.label, now=at)
 
 
 def test_a_full_disk_and_a_closed_listener_are_alarms(tmp_path: Path) -> None:
