@@ -47,7 +47,7 @@ def list_studies(
 ) -> None:
     """List studies, newest first.
 
-    Example: neurosieve studies list --marked normal
+    Example: neurosieve studies list --marked lesion
     """
     from storage import feedback, results
     from storage import studies as stored
@@ -80,7 +80,7 @@ def show_study(
 ) -> None:
     """Show one study: series chosen and why, result, lesions, objects, deliveries, marks.
 
-    Example: neurosieve studies show 1.3.6
+    Example: neurosieve studies show 2.25.2156
     """
     from storage import feedback, results
     from storage import studies as stored
@@ -122,7 +122,10 @@ _PARTS = {
 @app.command()
 @one_sentence
 def retry(study: StudyArgument, config: ConfigOption = None) -> None:
-    """Queue a study again; what was already analysed and delivered is not repeated."""
+    """Queue a study again; what was already analysed and delivered is not repeated.
+
+    Example: neurosieve studies retry 2.25.2156
+    """
     from agent.engine import Jobs
     from storage import studies as stored
 
@@ -152,7 +155,7 @@ def reprocess(
 ) -> None:
     """Read a study anew: a revision of its own, whose results name those they replace.
 
-    For example: neurosieve studies reprocess 1.2.826.0.1 --model /models/mine
+    Example: neurosieve studies reprocess 2.25.2156 --model candidate
     """
     from agent import bootstrap, settings
     from agent.engine import Jobs
@@ -184,7 +187,7 @@ def report(
 ) -> None:
     """Print the report of a study as it stands in the Structured Report.
 
-    For example: neurosieve studies report 1.2.826.0.1 --html report.html
+    Example: neurosieve studies report 2.25.2156 --html report.html
     """
     from pydicom import dcmread
 
@@ -217,7 +220,10 @@ def cancel(
     config: ConfigOption = None,
     why: Annotated[str, typer.Option(help="Kept with the study.")] = "cancelled by hand",
 ) -> None:
-    """Stop a study at its next step; its images stay."""
+    """Stop a study at its next step; its images stay.
+
+    Example: neurosieve studies cancel 2.25.2156 --why "sent twice"
+    """
     from agent.engine import Jobs
     from storage import studies as stored
 
