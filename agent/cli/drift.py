@@ -26,10 +26,10 @@ def drift(context: typer.Context, config: ConfigOption = None, as_json: JsonOpti
 
     Example: neurosieve drift
     """
-    from agent import bootstrap
-
     if context.invoked_subcommand is not None:
         return
+    from agent import bootstrap
+
     with opened.node(config) as node:
         described, watched = bootstrap.drift_watch(node.settings, node.database).look()
     rule = node.settings.drift

@@ -134,7 +134,7 @@ def _tell(ours: "ModelVersion", theirs: "ModelVersion", pairs: "list[Pair]") -> 
     count, same = len(pairs), model_comparison.agreeing(pairs)
     low, high = calibration.wilson(same, count)
     kappa, rank = model_comparison.kappa(pairs), model_comparison.correlation(pairs)
-    say(f"ours: {ours.label}    theirs: {theirs.label}    {count} studies read by both")
+    say(f"ours: {ours.label}    theirs: {theirs.label}    studies read by both: {count}")
     say(
         f"The same verdict in {same} of {count} ({low:.2f} to {high:.2f})"
         f"{'' if kappa is None else f', kappa {kappa:.2f}'}"

@@ -28,7 +28,7 @@ app.command("mark")(study_marks.mark)
 app.command("explain")(study_answers.explain)
 app.command("replay")(study_answers.replay)
 
-COLUMNS = ("uid", "rev", "state", "images", "received", "outcome", "mark", "error")
+COLUMNS = ("uid", "rev", "state", "images", "received", "outcome", "mark")
 UID_END = 12  # characters that tell studies apart in a table, and that `show` takes
 
 
@@ -68,9 +68,14 @@ def list_studies(
             for study in listed
         ]
     storage.database.close()
-    if not as_json:
-        rows = [_shortened(row) for row in rows]
-    show(rows, columns=COLUMNS, title="Studies", as_json=as_json)
+    if as_json:
+        print_json(rows)
+        return
+    shortened = [_shortened(row) for row in rows]
+    show(shortened, columns=COLUMNS, title="Studies", as_json=False)
+    for row in shortened:  # a sentence has no room in a column
+        if row["error"]:
+            say(f"{row['uid']} revision {row['rev']}: {row['error']}")
 
 
 @app.command("show")
