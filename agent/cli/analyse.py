@@ -27,7 +27,10 @@ def analyse(
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Analyse one study: slices.csv, study.json, maps, overlays and, for DICOM, result objects."""
+    """Analyse one study: slices.csv, study.json, maps, overlays and, for DICOM, result objects.
+
+    Example: neurosieve analyse study --out results
+    """
     import uuid
 
     from rich.progress import Progress

@@ -41,7 +41,7 @@ WhyOption = Annotated[str, typer.Option(help="The reason; kept in the audit.", s
 _FLEXIBLE = frozenset(
     {
         *("action", "by", "description", "detail", "error", "folder", "made_by", "model", "note"),
-        *("reason", "scanner", "sop_uid", "subject", "why"),
+        *("reason", "scanner", "sha256", "sop_uid", "subject", "verdict", "why"),
     }
 )
 

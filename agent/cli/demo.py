@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 def demo(
     out: Annotated[Path, typer.Option(help="Where the results are put.")] = Path("demo-out"),
 ) -> None:
-    """Send a bundled study from a simulated PACS to a throw-away node and show what comes back."""
+    """Send a bundled study from a simulated PACS to a throw-away node and show what comes back.
+
+    Example: neurosieve demo --out demo-out
+    """
     from agent import logs
     from agent.demo import folder, run
 

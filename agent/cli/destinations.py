@@ -36,7 +36,10 @@ SECRETS = frozenset({"token", "password"})
 @app.command("list")
 @one_sentence
 def list_destinations(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """List the configured destinations. Example: neurosieve destinations list --json"""
+    """List the configured destinations.
+
+    Example: neurosieve destinations list
+    """
     from agent import settings
 
     values = settings.load(config)
@@ -49,7 +52,10 @@ def list_destinations(config: ConfigOption = None, as_json: JsonOption = False) 
 def show_destination(
     name: NameArgument, config: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show one destination, without its secrets. Example: neurosieve destinations show pacs"""
+    """Show one destination, without its secrets.
+
+    Example: neurosieve destinations show pacs
+    """
     from agent import settings
 
     values = settings.load(config)
@@ -79,9 +85,7 @@ def add(
 ) -> None:
     """Add a destination to the configuration file: DIMSE, or with --url STOW-RS.
 
-    Example: neurosieve destinations add pacs --ae-title PACS --host 10.0.0.5 --port 104
-
-    Example: neurosieve destinations add web --url https://pacs/dicom-web --token-file pacs.token
+    Example: neurosieve destinations add vna --ae-title VNA --host vna --port 104
     """
     from agent import settings
     from agent.cli import configuration_file

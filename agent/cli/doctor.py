@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 COLUMNS = ("check", "result", "detail")
 
 
+class Warned(Exception):
+    """Something that somebody should look at, although the node runs."""
+
+
 @one_sentence
 def doctor(
     pack: Annotated[
@@ -29,7 +33,12 @@ def doctor(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Check configuration, disk, database, model, port and destinations; exit 1 if any fails."""
+    """Check configuration, disk, database, model, port and destinations; exit 1 if any fails.
+
+    A warning is for somebody to look at; the node runs, and the exit code stays 0.
+
+    Example: neurosieve doctor --pack pack
+    """
     from agent import settings
 
     values = settings.load(config)
@@ -74,6 +83,8 @@ def _report(name: str, check: Callable[[], str]) -> dict[str, object]:
 
     try:
         return {"check": name, "result": "ok", "detail": check()}
+    except Warned as warning:
+        return {"check": name, "result": "warning", "detail": str(warning)}
     except (AgentError, StorageError, OSError) as error:
         return {"check": name, "result": "failed", "detail": str(error)}
 
@@ -165,9 +176,11 @@ def _alarms(values: "Settings") -> str:
     storage = bootstrap.open_storage(values)
     with closing(storage.database):
         found = alarms.find(bootstrap.status_site(values, storage), node_view.now())
-    if found:
-        raise AgentError(" ".join(f"{one.what} {one.todo}" for one in found))
-    return "none"
+    if not found:
+        return "none"
+    sentences = " ".join(f"{one.what} {one.todo}" for one in found)
+    critical = any(one.severity is alarms.Severity.CRITICAL for one in found)
+    raise AgentError(sentences) if critical else Warned(sentences)
 
 
 def _port(values: "Settings") -> str:

@@ -12,7 +12,7 @@ from agent.cli.border import ConfigOption, JsonOption, WhyOption, one_sentence, 
 if TYPE_CHECKING:
     from agent.drift_watch import Watched
 
-app = typer.Typer(help="Watch the scores of scanners, and release one that was held.")
+app = typer.Typer()  # its help is that of the command without a subcommand
 
 COLUMNS = ("scanner", "month", "studies", "median", "abnormal", "D+", "D-", "p", "verdict")
 
@@ -20,14 +20,16 @@ COLUMNS = ("scanner", "month", "studies", "median", "abnormal", "D+", "D-", "p",
 @app.callback(invoke_without_command=True)
 @one_sentence
 def drift(context: typer.Context, config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Show how the study scores of each scanner and month stand to those of the calibration.
+    """Watch the study scores of scanners against the calibration, and release one that was held.
+
+    Without a subcommand it prints a row for each scanner and month.
 
     Example: neurosieve drift
     """
-    from agent import bootstrap
-
     if context.invoked_subcommand is not None:
         return
+    from agent import bootstrap
+
     with opened.node(config) as node:
         described, watched = bootstrap.drift_watch(node.settings, node.database).look()
     rule = node.settings.drift

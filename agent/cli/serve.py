@@ -11,13 +11,21 @@ from agent.cli.border import ConfigOption, one_sentence
 
 @one_sentence
 def serve(config: ConfigOption = None) -> None:
-    """Receive, analyse and return studies in one process."""
+    """Receive, analyse and return studies in one process.
+
+    It prints `ready` and its port when images may come, and ends cleanly on SIGTERM.
+
+    Example: neurosieve serve --config agent.toml
+    """
     _run(config, listens=True, works=True)
 
 
 @one_sentence
 def listen(config: ConfigOption = None) -> None:
-    """Only receive studies and queue them."""
+    """Only receive studies and queue them.
+
+    Example: neurosieve listen --config agent.toml
+    """
     _run(config, listens=True, works=False)
 
 
@@ -28,7 +36,10 @@ def work(
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Only analyse queued studies and return the results."""
+    """Only analyse queued studies and return the results.
+
+    Example: neurosieve work --config agent.toml
+    """
     _run(config, listens=False, works=not training, trains=training)
 
 

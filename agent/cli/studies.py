@@ -28,7 +28,7 @@ app.command("mark")(study_marks.mark)
 app.command("explain")(study_answers.explain)
 app.command("replay")(study_answers.replay)
 
-COLUMNS = ("uid", "rev", "state", "images", "received", "outcome", "mark", "error")
+COLUMNS = ("uid", "rev", "state", "images", "received", "outcome", "mark")
 UID_END = 12  # characters that tell studies apart in a table, and that `show` takes
 
 
@@ -47,7 +47,7 @@ def list_studies(
 ) -> None:
     """List studies, newest first.
 
-    Example: neurosieve studies list --marked normal
+    Example: neurosieve studies list --marked lesion
     """
     from storage import feedback, results
     from storage import studies as stored
@@ -68,9 +68,14 @@ def list_studies(
             for study in listed
         ]
     storage.database.close()
-    if not as_json:
-        rows = [_shortened(row) for row in rows]
-    show(rows, columns=COLUMNS, title="Studies", as_json=as_json)
+    if as_json:
+        print_json(rows)
+        return
+    shortened = [_shortened(row) for row in rows]
+    show(shortened, columns=COLUMNS, title="Studies", as_json=False)
+    for row in shortened:  # a sentence has no room in a column
+        if row["error"]:
+            say(f"{row['uid']} revision {row['rev']}: {row['error']}")
 
 
 @app.command("show")
@@ -80,7 +85,7 @@ def show_study(
 ) -> None:
     """Show one study: series chosen and why, result, lesions, objects, deliveries, marks.
 
-    Example: neurosieve studies show 1.3.6
+    Example: neurosieve studies show 2.25.2156
     """
     from storage import feedback, results
     from storage import studies as stored
@@ -122,7 +127,10 @@ _PARTS = {
 @app.command()
 @one_sentence
 def retry(study: StudyArgument, config: ConfigOption = None) -> None:
-    """Queue a study again; what was already analysed and delivered is not repeated."""
+    """Queue a study again; what was already analysed and delivered is not repeated.
+
+    Example: neurosieve studies retry 2.25.2156
+    """
     from agent.engine import Jobs
     from storage import studies as stored
 
@@ -152,7 +160,7 @@ def reprocess(
 ) -> None:
     """Read a study anew: a revision of its own, whose results name those they replace.
 
-    For example: neurosieve studies reprocess 1.2.826.0.1 --model /models/mine
+    Example: neurosieve studies reprocess 2.25.2156 --model candidate
     """
     from agent import bootstrap, settings
     from agent.engine import Jobs
@@ -184,7 +192,7 @@ def report(
 ) -> None:
     """Print the report of a study as it stands in the Structured Report.
 
-    For example: neurosieve studies report 1.2.826.0.1 --html report.html
+    Example: neurosieve studies report 2.25.2156 --html report.html
     """
     from pydicom import dcmread
 
@@ -217,7 +225,10 @@ def cancel(
     config: ConfigOption = None,
     why: Annotated[str, typer.Option(help="Kept with the study.")] = "cancelled by hand",
 ) -> None:
-    """Stop a study at its next step; its images stay."""
+    """Stop a study at its next step; its images stay.
+
+    Example: neurosieve studies cancel 2.25.2156 --why "sent twice"
+    """
     from agent.engine import Jobs
     from storage import studies as stored
 

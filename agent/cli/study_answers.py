@@ -27,7 +27,7 @@ SLICES = ("slice", "score", "p_value", "reached")
 def explain(study: StudyArgument, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Explain a study's result: what was received and read, what decided, what was sent where.
 
-    Example: neurosieve studies explain 1.3.6
+    Example: neurosieve studies explain 2.25.2156
     """
     from agent import explanation, study_facts
     from storage import studies
@@ -55,7 +55,7 @@ def replay(study: StudyArgument, config: ConfigOption = None, as_json: JsonOptio
 
     It runs on the CPU, with the model and the thresholds of then, and changes nothing.
 
-    Example: neurosieve studies replay 1.3.6
+    Example: neurosieve studies replay 2.25.2156
     """
     from agent import bootstrap
     from agent import replay as again

@@ -28,7 +28,7 @@ def mark(
 ) -> None:
     """Mark a study. Nothing is taken back; the newest mark counts.
 
-    Example: neurosieve studies mark 1.3.6 lesion --note "confirmed by the radiologist"
+    Example: neurosieve studies mark 2.25.2156 lesion --note "seen by two of us"
     """
     from agent import marking
     from storage import studies

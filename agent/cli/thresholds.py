@@ -145,7 +145,7 @@ def calibrate(
 ) -> None:
     """Choose the slice threshold by tumour-free studies of this site, one of each patient.
 
-    Example: neurosieve thresholds calibrate --from normals --false-positive-rate 0.05
+    Example: neurosieve thresholds calibrate --from normals
     """
     from agent import calibration, stored_studies
     from agent.cli.calibration_price import Price

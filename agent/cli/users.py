@@ -23,7 +23,7 @@ def add(
 ) -> None:
     """Add a user, or give one another password; asks for it twice.
 
-    Example: neurosieve users add anna --password-stdin < password.txt
+    Example: neurosieve users add anna
     """
     from agent import bootstrap, settings
     from agent.status import users

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from agent.dicom import volumes
 from agent.imaging.volume import Volume
 from storage import studies
 from storage.database import open_database
+from storage.files import BYTES_PER_GB
 from storage.records import Instance, Priority, SeriesUid, SopUid, StudyState, StudyUid
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -158,6 +160,36 @@ def test_the_doctor_fails_when_a_destination_is_away(tmp_path: Path) -> None:
     assert result.exit_code == 1
     failed = [row["check"] for row in json.loads(result.stdout) if row["result"] == "failed"]
     assert failed == ["destination pacs"]
+
+
+def test_the_doctor_only_warns_of_what_needs_no_hurry(tmp_path: Path) -> None:
+    """A disk that is getting full refuses nothing yet."""
+    with configured(tmp_path) as config:
+        free_gb = shutil.disk_usage(tmp_path).free / BYTES_PER_GB
+        config.write_text(
+            config.read_text().replace("reserve_gb = 0.0", f"reserve_gb = {free_gb / 1.5}")
+        )
+        result = run("doctor", "-c", config, "--json")
+    assert result.exit_code == 0, result.output
+    (alarms,) = (row for row in json.loads(result.stdout) if row["check"] == "alarms")
+    assert (alarms["result"], "getting full" in alarms["detail"]) == ("warning", True)
+
+
+def test_the_doctor_fails_while_studies_wait_and_no_worker_runs(
+    config: Path, known_study: str
+) -> None:
+    result = run("doctor", "-c", config, "--json")
+    assert result.exit_code == 1
+    (alarms,) = (row for row in json.loads(result.stdout) if row["check"] == "alarms")
+    assert (alarms["result"], "no worker runs" in alarms["detail"]) == ("failed", True)
+
+
+def test_the_list_of_studies_says_why_one_was_cancelled_where_the_terminal_is_narrow(
+    config: Path, known_study: str
+) -> None:
+    run("studies", "cancel", known_study, "-c", config, "--why", "it was sent twice by the archive")
+    listed = run("studies", "list", "-c", config)
+    assert f"…{known_study} revision 1: it was sent twice by the archive" in listed.output
 
 
 def test_a_wrong_configuration_is_one_sentence(tmp_path: Path) -> None:
