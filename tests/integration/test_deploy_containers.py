@@ -110,6 +110,28 @@ def test_compose_opens_ports_on_this_machine_alone(
     assert all(port.startswith("127.0.0.1:") for port in ports)
 
 
+def test_the_trial_asks_for_the_health_that_the_image_asks_for(
+    compose: dict[str, dict[str, dict[str, object]]],
+) -> None:
+    """Images that Podman builds in its own format have no check of their own."""
+    text = (DEPLOY / "containers/Containerfile.serving").read_text(encoding="utf-8")
+    (command,) = re.findall(r"^HEALTHCHECK .*\\\n  CMD (\[.*\])$", text, re.MULTILINE)
+    check = compose["services"]["listen"]["healthcheck"]
+    assert isinstance(check, dict)
+    assert check["test"] == ["CMD", *json.loads(command)]
+    assert "--format docker" in text
+
+
+def test_the_status_page_of_an_image_is_where_its_health_is_asked(
+    compose: dict[str, dict[str, dict[str, object]]],
+) -> None:
+    text = (DEPLOY / "containers/Containerfile.serving").read_text(encoding="utf-8")
+    port = settings.StatusSettings().port
+    assert "NEUROSIEVE_STATUS__HOST=0.0.0.0" in text
+    assert f"http://127.0.0.1:{port}/healthz" in text
+    assert f"127.0.0.1:{port}:{port}" in compose["services"]["listen"]["ports"]  # type: ignore[operator]
+
+
 @pytest.mark.parametrize("name", ["compose.toml", "agent.example.toml"])
 def test_a_shipped_configuration_is_one_the_node_reads(name: str) -> None:
     read = settings.load(DEPLOY / name)

@@ -168,6 +168,48 @@ def test_the_page_answers_the_probes_and_prometheus_has_its_token(helm: Any) -> 
     assert credentials == {"name": "neurosieve-metrics", "key": key}
 
 
+def test_prometheus_calls_the_job_what_the_rules_ask_for(helm: Any) -> None:
+    objects = rendered(helm, EVERYTHING)
+    (monitor,) = (one for one in objects if one["kind"] == "ServiceMonitor")
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    (watched,) = (
+        one
+        for one in objects
+        if one["kind"] == "Service" and wanted <= one["metadata"]["labels"].items()
+    )
+    job = watched["metadata"]["labels"][monitor["spec"]["jobLabel"]]
+    (rules,) = (one for one in objects if one["kind"] == "PrometheusRule")
+    asked = [rule["expr"] for group in rules["spec"]["groups"] for rule in group["rules"]]
+    assert f'up{{job="{job}"}} == 0' in asked
+
+
+def test_the_page_of_a_node_that_is_not_ready_can_be_seen(helm: Any) -> None:
+    services = [one for one in rendered(helm, {}) if one["kind"] == "Service"]
+    seen = {
+        one["metadata"]["name"]: one["spec"].get("publishNotReadyAddresses", False)
+        for one in services
+    }
+    assert seen["node-neurosieve-status"] is True
+    assert seen["node-neurosieve"] is False
+
+
+def test_no_configuration_switches_off_what_the_probes_ask(helm: Any, tmp_path: Path) -> None:
+    """The environment beats agentToml: a page that is off or elsewhere would never be ready."""
+    values = {"agentToml": '[status]\nenabled = false\nhost = "127.0.0.1"\nport = 9\n'}
+    objects = rendered(helm, values)
+    (held,) = (one for one in objects if one["kind"] == "ConfigMap")
+    (tmp_path / "agent.toml").write_text(held["data"]["agent.toml"], encoding="utf-8")
+    (container,) = pods(objects)["node-neurosieve-listener"]["containers"]
+    given = {one["name"]: one["value"] for one in container["env"] if "STATUS__" in one["name"]}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in given.items():
+            patch.setenv(name, value)
+        status = settings.load(tmp_path / "agent.toml").status
+    probe = container["readinessProbe"]["httpGet"]["port"]
+    (port,) = (one["containerPort"] for one in container["ports"] if one["name"] == probe)
+    assert (status.enabled, status.host, status.port) == (True, "0.0.0.0", port)
+
+
 def test_a_service_monitor_without_a_token_is_refused(helm: Any) -> None:
     with pytest.raises(Exception, match="metricsToken"):
         rendered(helm, {"serviceMonitor": {"enabled": True}})

@@ -75,6 +75,14 @@ def test_a_worker_has_time_to_end_its_step_before_it_is_killed() -> None:
     assert int(seconds) >= 2 * defaults["patience_seconds"]
 
 
+@pytest.mark.parametrize("name", ["neurosieve-serve.service", "neurosieve-status.service"])
+def test_a_unit_waits_until_those_it_conflicts_with_have_ended(name: str) -> None:
+    """With Conflicts= alone the new one could find its port or slot still taken."""
+    text = (UNITS / name).read_text(encoding="utf-8")
+    (conflicting,) = re.findall(r"^Conflicts=(.*)$", text, re.MULTILINE)
+    assert re.findall(r"^After=(.*)$", text, re.MULTILINE) == [conflicting]
+
+
 def test_drop_ins_that_loosen_come_after_the_one_that_closes() -> None:
     """systemd reads drop-ins of all folders in the order of their names; the last word counts."""
     names = {path.name for path in UNITS.rglob("*.conf") if path.parent != UNITS}
