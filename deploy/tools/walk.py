@@ -1,10 +1,10 @@
 """Walk a manual: run its ```console blocks one after the other, and say how long each command took.
 
-    python deploy/tools/walk.py deploy/docs/manual.md [--install] [OLD=NEW ...]
+    python deploy/tools/walk.py deploy/docs/manual.md [--install] [--replace OLD=NEW ...]
 
 In the current folder, in one shell, to the first command that fails. `--install` runs the ```shell
-blocks of the chapter "Install" too. OLD=NEW replaces a text of the manual, such as a port that is
-taken. What is started in the background is ended by the file `pid` that the manual keeps beside it.
+blocks of the chapter "Install" too. `--replace` changes a text of the manual, such as a port that
+is taken. What is started in the background is ended by the file `pid` that the manual keeps beside it.
 """
 
 import argparse
@@ -81,11 +81,11 @@ def main() -> int:
     """Walk the manual that is named."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("manual", type=Path)
-    parser.add_argument("replaced", nargs="*", metavar="OLD=NEW")
+    parser.add_argument("--replace", action="append", default=[], metavar="OLD=NEW")
     parser.add_argument("--install", action="store_true")
     given = parser.parse_args()
     text = given.manual.read_text("utf-8")
-    for pair in given.replaced:
+    for pair in given.replace:
         old, _, new = pair.partition("=")
         text = text.replace(old, new)
     lines = commands(text, install=given.install)

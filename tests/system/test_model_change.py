@@ -28,13 +28,13 @@ def sent_study(tmp_path: Path) -> Callable[[SimulatedPacs, RunningNode], StudyKe
     """Sends the demo study under a UID of its own and gives the key of what becomes of it."""
 
     def send(pacs: SimulatedPacs, node: RunningNode) -> StudyKey:
-        study_uid = generate_uid()
+        study_uid, series_uid = generate_uid(), generate_uid()
         folder = tmp_path / study_uid
         folder.mkdir()
         for path in demo_study.IMAGES:
             image = pydicom.dcmread(path)
             image.StudyInstanceUID = study_uid
-            image.SeriesInstanceUID = f"{study_uid}.1"[:64]
+            image.SeriesInstanceUID = series_uid
             image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
             image.save_as(folder / path.name)
         known = len(node.view().studies)
