@@ -128,8 +128,10 @@ def _prometheus(program: str, folder: Path) -> Iterator[httpx.Client]:
 def _value(client: httpx.Client, query: str) -> str | None:
     """The one value that Prometheus has for it; None while there is none."""
     try:
-        answer = client.get("/api/v1/query", params={"query": query}).json()
+        answer = client.get("/api/v1/query", params={"query": query})
     except httpx.TransportError:
         return None
-    found = answer.get("data", {}).get("result", [])
+    if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:  # it reads its own files first
+        return None
+    found = answer.json().get("data", {}).get("result", [])
     return str(found[0]["value"][1]) if found else None
