@@ -84,7 +84,7 @@ if [ -d /srv/scans ]; then
   ready neurosieve-training
   node retrain --data /srv/scans --steps 4 &
   sleep 40
-  systemctl restart neurosieve-training  # it goes on from its checkpoint
+  systemctl restart neurosieve-training  # it goes on where it was
   wait $!
   node models list
   end neurosieve-training
