@@ -4,7 +4,8 @@
 
 In the current folder, in one shell, to the first command that fails. `--install` runs the ```shell
 blocks of the chapter "Install" too. `--replace` changes a text of the manual, such as a port that
-is taken. What is started in the background is ended by the file `pid` that the manual keeps beside it.
+is taken. What is started in the background is ended by the file `pid` that the manual keeps beside
+it.
 """
 
 import argparse
