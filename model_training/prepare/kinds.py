@@ -27,6 +27,7 @@ class Why(StrEnum):
     """The kinds of reasons for a refusal, for counting; the sentence beside it says more."""
 
     OTHER_FILE = "not of this kind"
+    OTHER_KIND = "scans of another kind"
     UNREADABLE = "cannot be read"
     NO_SERIES = "no suitable series"
     PASSED_OVER = "series passed over"

@@ -20,7 +20,7 @@ from model_training.prepare.request import Request
 nib: Any = nibabel  # it says that it is typed, but most of its functions are not
 
 _NOT_ANATOMICAL = frozenset({"func", "dwi", "fmap", "perf", "pet", "meg", "eeg", "ieeg", "mrs"})
-_COMPUTED = frozenset({"derivatives", "sourcedata"})
+COMPUTED = frozenset({"derivatives", "sourcedata"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,7 @@ def _wanted(files: Sequence[File], request: Request, found: Found) -> list[File]
 def _against(file: File, request: Request) -> tuple[Why, str] | None:
     """Why a file is not read, by its name and place alone."""
     name, above = file.name, set(file.inside.parts[:-1])
-    if above & _COMPUTED:
+    if above & COMPUTED:
         return Why.OTHER_FILE, "It is no source image: it lies among derivatives or source data."
     if name.subject and above & _NOT_ANATOMICAL:
         return Why.OTHER_FILE, f"It lies in {file.inside.parent.name}, not among anatomical images."

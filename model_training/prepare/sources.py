@@ -3,7 +3,7 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,9 @@ def find(listed: Listing, request: Request) -> Found:
     """Everything the source holds of its kind, and the rest as refused."""
     finders = {Kind.DICOM: studies.find, Kind.NIFTI: niftis.find, Kind.IMAGES: images.find}
     found = finders[listed.kind](listed.files[listed.kind], request)
+    for folder, count in sorted(_scans_apart(listed, request.source).items()):
+        reason = f"It holds {count} DICOM files and no {listed.kind}, as which the source is read."
+        found.refuse(folder, Why.OTHER_KIND, reason)
     for ending, count in sorted(_endings(_others(listed, request)).items()):
         files = "1 file" if count == 1 else f"{count} files"
         reason = f"Not read: the source was taken as {listed.kind}."
@@ -99,6 +102,20 @@ def _others(listed: Listing, request: Request) -> list[Path]:
     }
     others = (files for kind, files in listed.files.items() if kind != listed.kind)
     return [path for files in others for path in files if path not in tables]
+
+
+def _scans_apart(listed: Listing, source: Path) -> Counter[str]:
+    """Folders at the top that hold DICOM but nothing of the kind that is read: whole patients who
+    would be missed. BIDS keeps DICOM in `sourcedata` on purpose."""
+    if listed.kind is Kind.DICOM:
+        return Counter()
+
+    def tops(kind: Kind) -> Iterator[str]:
+        inside = (path.relative_to(source).parts for path in listed.files[kind])
+        yield from (parts[0] for parts in inside if len(parts) > 1)
+
+    read = {*tops(listed.kind), *niftis.COMPUTED}
+    return Counter(top for top in tops(Kind.DICOM) if top not in read)
 
 
 def _endings(files: Iterable[Path]) -> Counter[str]:

@@ -24,6 +24,7 @@ class Fault(StrEnum):
     NO_HEAD = "not axial images of a head"
     UNFAMILIAR = "unlike the images that the model reads"
     DAMAGED = "not readable as a scan"
+    KIND = "of another kind of file"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ _FAULTS = {
     Why.NO_SERIES: Fault.SEQUENCE,
     Why.CLASS: Fault.TUMOUR,
     Why.MASK: Fault.TUMOUR,
+    Why.OTHER_KIND: Fault.KIND,
     Why.UNREADABLE: Fault.DAMAGED,
     Why.GEOMETRY: Fault.DAMAGED,
     Why.ORIENTATION: Fault.DAMAGED,

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -233,6 +234,25 @@ def test_a_fruit_from_a_scanner_is_refused(base: Path, shared_data: Path, tmp_pa
     said = sentence_of_copy(fruit, base, tmp_path)
     assert "1 scan does not suit" in said
     assert "scans of no patient remain" in said
+
+
+def test_a_fruit_as_dicom_among_other_files_is_refused_by_name(
+    base: Path, data: Path, shared_data: Path
+) -> None:
+    shutil.copytree(shared_data / "dicom" / "ge_fruit_not_a_brain", data / "patient_10")
+    said = sentence(data, base)
+    assert "of another kind of file: patient_10" in said
+
+
+def test_dicom_beside_the_volumes_made_of_it_is_only_listed(
+    base: Path, data: Path, shared_data: Path
+) -> None:
+    fruit = shared_data / "dicom" / "ge_fruit_not_a_brain"
+    shutil.copytree(fruit, data / "patient_00" / "dicom")
+    shutil.copytree(fruit, data / "sourcedata" / "patient_00")
+    found = check(data, base)
+    assert found.taken == 10
+    assert not found.left_out
 
 
 def sentence_of_copy(source: Path, base: Path, folder: Path) -> str:
