@@ -15,6 +15,7 @@ from agent.status.node_view import Site
 from storage import feedback, results, studies
 from storage.errors import StorageError
 from storage.records import (
+    TERMINAL_STATES,
     Analysis,
     Delivery,
     DeliveryState,
@@ -41,7 +42,14 @@ class Line:
     @property
     def verdict(self) -> str:
         """What the node says, in words."""
-        return verdict(self.analysis)
+        if self.analysis is None:
+            # A study that has ended without one shall not be waited for.
+            return "No result" if self.study.state in TERMINAL_STATES else "No result yet"
+        return {
+            Outcome.ABNORMAL: "Abnormality flagged",
+            Outcome.NO_ABNORMALITY: "Nothing flagged",
+            Outcome.NOT_ANALYSED: "Not analysed",
+        }[self.analysis.outcome]
 
     @property
     def has_findings(self) -> bool:
@@ -73,17 +81,6 @@ class Whole:
     history: tuple[Feedback, ...]
     report: report_view.View | None
     revisions: tuple[int, ...]
-
-
-def verdict(analysis: Analysis | None) -> str:
-    """What the node says, in words."""
-    if analysis is None:
-        return "No result yet"
-    return {
-        Outcome.ABNORMAL: "Abnormality flagged",
-        Outcome.NO_ABNORMALITY: "Nothing flagged",
-        Outcome.NOT_ANALYSED: "Not analysed",
-    }[analysis.outcome]
 
 
 def line(site: Site, session: Session, study: Study) -> Line:

@@ -263,6 +263,8 @@ def test_alarms_say_what_is_wrong_and_what_to_do(
         shown = client.get("/").text
         measured = client.get("/metrics").text
     assert "Somebody must act" in shown
+    assert shown.count(">No result<") == 1  # of the failed one; the others are still to come
+    assert shown.count(">No result yet<") == 2
     for words in ("One study has failed", "no worker runs", "neurosieve studies retry"):
         assert words in shown
     for kind in ("studies_failed", "no_worker"):
