@@ -17,6 +17,7 @@ from agent.completion import Completion
 from agent.composition import Appearance
 from agent.delivery import DeliverySteps
 from agent.dicom import sender, series
+from agent.dicom.front_door import FrontDoor, Sender
 from agent.dicom.listener import Listener
 from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Slices, Syntax
 from agent.dicom.receipts import Receipts
@@ -269,6 +270,12 @@ def training(settings: Settings, storage: Storage, jobs: Jobs) -> Training:
     return Training(worker=worker, lock=FileLock(data_dir / "training.lock"))
 
 
+def front_door(settings: Settings) -> FrontDoor:
+    """Who may send to this node."""
+    senders = [Sender(ae_title=one.ae_title, host=one.host) for one in settings.peers]
+    return FrontDoor(senders, anyone=settings.node.accept == "anyone")
+
+
 def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
     receipts = Receipts(storage.database)
 
@@ -283,6 +290,7 @@ def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
         store=storage.store,
         receipts=receipts,
         is_ours=is_ours,
+        door=front_door(settings),
         maximum_associations=settings.node.maximum_associations,
     )
     completion = Completion(

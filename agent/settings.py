@@ -22,6 +22,9 @@ from agent.errors import ConfigurationError
 DEFAULT_FILE = Path("agent.toml")
 
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
 class Section(BaseModel):
     """One table of the file; unknown keys are refused, so that a typing error is seen."""
 
@@ -47,6 +50,7 @@ class NodeSettings(Section):
     slot: str = "0"  # names this worker among all that share data_dir
     reserve_gb: float = Field(default=2.0, ge=0)  # free space below which images are refused
     maximum_associations: int = Field(default=20, ge=1)
+    accept: Literal["peers", "anyone"] = "peers"  # who may send beside this machine itself
 
     _check_title = field_validator("ae_title")(_ae_title)
 
@@ -58,7 +62,7 @@ class CompletionSettings(Section):
 
 
 class PeerSettings(Section):
-    """A system that sends to us."""
+    """A system that sends to us; `host` may be a network, such as 10.1.2.0/24."""
 
     ae_title: str
     host: str = "127.0.0.1"
@@ -195,7 +199,7 @@ class StatusSettings(Section):
     @property
     def is_guarded(self) -> bool:
         """Whether visitors must sign in."""
-        return self.login or self.host not in ("127.0.0.1", "::1", "localhost")
+        return self.login or self.host not in LOOPBACK
 
     @model_validator(mode="after")
     def _check_pair(self) -> Self:

@@ -14,6 +14,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 
 from agent.dicom import headers, part10, wire
+from agent.dicom.front_door import FrontDoor
 from agent.dicom.listener import ImageStore, Listener
 from agent.dicom.receipts import Receipts
 from agent.dicom.sender import Destination, SendItem
@@ -70,6 +71,7 @@ def receiving_node(
     is_ours: Callable[[SopUid], bool] = lambda _: False,
     store_for_images: Callable[[FileStore], ImageStore] = lambda store: store,
     idle_seconds: float = 20.0,
+    door: FrontDoor | None = None,
 ) -> Iterator[ReceivingNode]:
     """A node that keeps everything under `folder`, on a port of its own."""
     database = migrated_database(folder)
@@ -83,6 +85,7 @@ def receiving_node(
         receipts=receipts,
         is_ours=is_ours,
         idle_seconds=idle_seconds,
+        door=door,
     )
     receipts.start()
     listener.start()
@@ -102,10 +105,10 @@ def migrated_database(folder: Path) -> Database:
 
 @contextmanager
 def association_to(
-    port: int, contexts: Sequence[tuple[str, str]] = (MR_EXPLICIT,)
+    port: int, contexts: Sequence[tuple[str, str]] = (MR_EXPLICIT,), *, title: str = "MODALITY"
 ) -> Iterator[Association]:
-    """An association from MODALITY, released at the end if it still stands."""
-    association = wire.entity("MODALITY").associate(
+    """An association from `title`, released at the end if it still stands."""
+    association = wire.entity(title).associate(
         HOST, port, contexts=[build_context(*context) for context in contexts]
     )
     with wire.answers_for_us(association):

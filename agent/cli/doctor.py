@@ -191,7 +191,7 @@ def _port(values: "Settings") -> str:
     host, port = values.node.host, values.node.port
     try:
         with socket.create_server((host, port)):
-            return f"{host}:{port} is free"
+            return f"{host}:{port} is free{_senders(values)}"
     except OSError as error:
         ourselves = sender.Destination(
             name="this node", ae_title=values.node.ae_title, host=host, port=port
@@ -200,4 +200,13 @@ def _port(values: "Settings") -> str:
             sender.echo(ourselves, calling_ae=values.node.ae_title)
         except PeerError:
             raise OSError(f"{host}:{port} cannot be used: {error.strerror}.") from error
-        return f"{host}:{port} is served by a running node"
+        return f"{host}:{port} is served by a running node{_senders(values)}"
+
+
+def _senders(values: "Settings") -> str:
+    """A hint where the network is listened to and nobody may send from there."""
+    from agent.settings import LOOPBACK
+
+    if values.node.host in LOOPBACK or values.peers or values.node.accept == "anyone":
+        return ""
+    return "; nobody but this machine may send yet: name the senders in [[peers]]"

@@ -17,7 +17,8 @@ from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.transport import ThreadedAssociationServer
 
-from agent.dicom import headers, part10, syntaxes, wire
+from agent.dicom import front_door, headers, part10, syntaxes, wire
+from agent.dicom.front_door import FrontDoor
 from agent.dicom.headers import HeaderError, HeaderMismatch, InstanceHeader
 from agent.dicom.receipts import Receipts
 from agent.errors import AgentError
@@ -76,6 +77,7 @@ class Listener:
         store: ImageStore,
         receipts: Receipts,
         is_ours: Callable[[SopUid], bool],
+        door: FrontDoor | None = None,
         maximum_associations: int = 20,
         idle_seconds: float = wire.IDLE_SECONDS,
     ) -> None:
@@ -83,6 +85,7 @@ class Listener:
         self._store = store
         self._receipts = receipts
         self._is_ours = is_ours
+        self._door = door or FrontDoor()
         self._server: ThreadedAssociationServer | None = None
         self._open: dict[Association, set[StudyUid]] = {}
         self._lock = threading.Lock()
@@ -102,6 +105,7 @@ class Listener:
                 (evt.EVT_CONN_OPEN, wire.send_at_once),
                 (evt.EVT_CONN_OPEN, wire.acknowledge_at_once),
                 (evt.EVT_PDU_RECV, wire.acknowledge_at_once),
+                (evt.EVT_REQUESTED, self._on_request),
                 (evt.EVT_C_STORE, self._on_store),
                 (evt.EVT_RELEASED, self._on_end),
                 (evt.EVT_ABORTED, self._on_end),
@@ -138,6 +142,27 @@ class Listener:
                 del self._open[association]
             sending = frozenset().union(*self._open.values())
         return sending | self._receipts.waiting_studies()
+
+    def _on_request(self, event: evt.Event) -> None:
+        """Reject whom the front door does not know, before anything else is read."""
+        asked = event.assoc.requestor
+        title = str(asked.primitive.calling_ae_title) if asked.primitive else ""
+        reason = self._door.refusal(title, str(asked.address))
+        if reason is None:
+            return
+        _log.warning(
+            "An association of %r from %s was rejected. %s",
+            title,
+            asked.address,
+            reason,
+            extra={"action": "association_rejected"},
+        )
+        event.assoc.acse.send_reject(
+            front_door.PERMANENT,
+            front_door.SERVICE_USER,
+            front_door.CALLING_AE_TITLE_NOT_RECOGNISED,
+        )
+        event.assoc.kill()
 
     def _on_end(self, event: evt.Event) -> None:
         """The association's own thread comes here, so no image of it is on its way any more."""
