@@ -147,7 +147,11 @@ class Listener:
         """Reject whom the front door does not know, before anything else is read."""
         asked = event.assoc.requestor
         title = str(asked.primitive.calling_ae_title) if asked.primitive else ""
-        reason = self._door.refusal(title, str(asked.address))
+        try:
+            reason = self._door.refusal(title, str(asked.address))
+        except Exception:  # noqa: BLE001 - pynetdicom would go on and accept
+            _log.exception("The front door failed", extra={"action": "front_door_failed"})
+            reason = "Whether it may come in could not be found out."
         if reason is None:
             return
         _log.warning(

@@ -51,7 +51,7 @@ def test_many_strangers_leave_nothing_behind_and_no_peer_outside(node: Receiving
     before = threading.active_count()
     for _ in range(40):  # twice as many as there may be associations
         with association_to(node.listener.port, title="STRANGER") as association:
-            assert association.is_rejected
+            assert not association.is_established
     with association_to(node.listener.port, title="PACS") as association:
         assert association.is_established
     wait_until(
@@ -59,6 +59,18 @@ def test_many_strangers_leave_nothing_behind_and_no_peer_outside(node: Receiving
         timeout_seconds=20,
         what="the threads of rejected associations to end",
     )
+
+
+def test_a_door_that_fails_stays_shut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> str | None:
+        raise RuntimeError
+
+    monkeypatch.setattr(FrontDoor, "refusal", fail)
+    with (
+        receiving_node(tmp_path) as running,
+        association_to(running.listener.port) as association,
+    ):
+        assert not association.is_established
 
 
 @pytest.mark.peer
