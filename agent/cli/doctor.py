@@ -63,13 +63,14 @@ def _write_pack(target: Path, values: "Settings", checks: list[dict[str, object]
 
     storage = bootstrap.open_storage(values)
     with closing(storage.database):
-        models = bootstrap.open_models(values, storage)
+        store = bootstrap.model_store(values)
         with storage.database.read() as session:
             version, _ = models_in_use.in_force(session)
+            described = models_in_use.described_in_force(session, store)
         site = folder.Site(
             settings=values,
-            model=models(None).description,
-            model_folder=bootstrap.model_store(values).folder_of(version),
+            model=described,
+            model_folder=store.folder_of(version),
             checks=checks,
             version=metadata.version(sbom.PRODUCT),
             made_at=datetime.now(UTC),

@@ -6,8 +6,8 @@ from pydicom.dataset import Dataset
 
 from agent.dicom import report_view
 from agent.dicom.report_view import Facts, Region
+from agent.imaging.captions import RESEARCH_MARKING
 
-MARKING = "RESEARCH USE ONLY - NOT FOR DIAGNOSIS"
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --page: #fff; --line: #d0d7de; --soft: #57606a;
         --mark: #b3261e; --card: #f6f8fa; }
@@ -38,7 +38,7 @@ def render(report: Dataset) -> str:
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
-        f"<header><h1>{title}</h1><p>{MARKING}</p><p><small>{escape(view.flags)}</small></p>"
+        f"<header><h1>{title}</h1><p>{RESEARCH_MARKING}</p><p><small>{escape(view.flags)}</small></p>"
         f"</header><main>{_table(view.study)}"
         f'<section class="verdict"><strong>{escape(view.verdict)}</strong>'
         f"{escape(view.impression)}</section>{_table(view.facts)}{_regions(view.regions)}"
@@ -51,7 +51,7 @@ def render(report: Dataset) -> str:
 def as_text(report: Dataset) -> str:
     """The report for a terminal."""
     view = report_view.read(report)
-    lines = [view.title, f"{MARKING}  ({view.flags})", "", *_lines(view.study), ""]
+    lines = [view.title, f"{RESEARCH_MARKING}  ({view.flags})", "", *_lines(view.study), ""]
     lines += [f"{view.verdict}: {view.impression}", *_lines(view.facts)]
     for region in view.regions:
         lines += ["", _heading(region), *_lines(region.facts)]

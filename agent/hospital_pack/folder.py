@@ -21,7 +21,6 @@ from agent.settings import Settings
 
 _PACKAGE = Path(agent.__file__).parent
 # In a wheel the documents lie in the package, in a checkout beside it.
-SHIPPED = _PACKAGE / "models" / inference.SHIPPED_MODEL
 _DEPLOY = (_PACKAGE / "deploy", _PACKAGE.parent / "deploy")
 _KINDS = (".md", ".svg", ".png", ".toml", ".yaml", ".json")
 _LEFT_OUT = ("helm", "tools", "containers", "__pycache__")
@@ -48,10 +47,11 @@ def write(target: Path, site: Site) -> None:
         raise ConfigurationError(
             f"{target} is there and not empty: name a new folder, so that no two packs mix."
         )
-    _copy(documents(), target / "deploy", _documents(documents()))
+    deploy, shipped = documents(), inference.default_folder()
+    _copy(deploy, target / "deploy", _documents(deploy))
     _copy(site.model_folder, target / "model", _of_model(site.model_folder))
-    shipped = target / SHIPPED.relative_to(_PACKAGE.parent)  # where the documents' links lead
-    _copy(SHIPPED, shipped, _of_model(SHIPPED))
+    linked = target / shipped.relative_to(_PACKAGE.parent)  # where the documents' links lead
+    _copy(shipped, linked, _of_model(shipped))
     _write(target / "sbom.cdx.json", sbom.make(site.model))
     _write(target / "configuration.json", configuration(site.settings))
     _write(target / "doctor.json", json.dumps(site.checks, indent=1, default=str))

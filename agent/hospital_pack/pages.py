@@ -9,6 +9,8 @@ from html import escape
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from agent.imaging.captions import RESEARCH_MARKING
+
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --page: #fff; --line: #d0d7de; --card: #f6f8fa;
         --mark: #b3261e; --link: #0b57d0; }
@@ -25,7 +27,6 @@ thead:not(:has(th:not(:empty))) { display: none; }
 pre { background: var(--card); padding: .75rem; overflow-x: auto; }
 code { background: var(--card); }
 """
-_MARKING = "RESEARCH USE ONLY - NOT FOR DIAGNOSIS"
 
 Exists = Callable[[str], bool]
 
@@ -38,7 +39,7 @@ def page(markdown: str, *, place: str, exists: Exists) -> str:
     tokens = reader.parse(markdown)
     for number, token in enumerate(tokens):
         if token.type == "heading_open":
-            token.attrSet("id", _anchor(tokens[number + 1].content))
+            token.attrSet("id", anchor(tokens[number + 1].content))
         for inner in token.children or ():
             _lead(inner, posixpath.dirname(place), exists)
     body = reader.renderer.render(tokens, reader.options, {})
@@ -52,7 +53,7 @@ def document(title: str, body: str) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f"<title>{escape(title)}</title>"
         f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>'
-        f'<p class="marking">{_MARKING}</p>\n{body}</body></html>\n'
+        f'<p class="marking">{RESEARCH_MARKING}</p>\n{body}</body></html>\n'
     )
 
 
@@ -71,6 +72,6 @@ def _lead(token: Token, folder: str, exists: Exists) -> None:
     token.attrSet("href", f"{relative}#{anchor}" if anchor else relative)
 
 
-def _anchor(heading: str) -> str:
+def anchor(heading: str) -> str:
     """What links call a heading, as GitHub does."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 import analysed_node
 import demo_study
 import marked_studies
 from agent import bootstrap, inference, model_toml, settings, stored_studies
 from agent.calibration import Refused, Scored
-from agent.cli import app
 from agent.dicom.series import SeriesRules
 from agent.inference import OnnxModel, Provider
+from command import run
 from model_folders import changed
 from storage import studies
 from storage.records import Mark, StudyKey
@@ -40,10 +40,6 @@ def keep_normals(config: Path, scores: tuple[float, ...] = NORMALS) -> list[Stud
         marked_studies.keep(config, f"normal {number}", score, Mark.NORMAL)
         for number, score in enumerate(scores)
     ]
-
-
-def run(config: Path, *arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [*map(str, arguments), "--config", str(config)])
 
 
 def calibrate(config: Path, *arguments: str, query: str = "marked=normal") -> Result:

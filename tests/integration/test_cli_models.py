@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from agent import inference
-from agent.cli import app
+from command import done, run
 from model_folders import changed
 
 
@@ -25,16 +24,6 @@ def config(tmp_path: Path) -> Path:
 def candidate(tmp_path: Path) -> Path:
     """The shipped model under another version."""
     return changed(tmp_path / "candidate", version="9.0.0")
-
-
-def run(config: Path, *arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [*map(str, arguments), "--config", str(config)])
-
-
-def done(config: Path, *arguments: str | Path) -> str:
-    result = run(config, *arguments)
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 def refused(config: Path, *arguments: str | Path) -> str:

@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 import analysed_node
 import marked_studies
 from agent import model_toml
-from agent.cli import app
 from agent.model_toml import ModelDescription
+from command import done, run
 from model_folders import changed
 from storage.records import Mark
 
@@ -29,16 +28,6 @@ def candidate(config: Path, tmp_path: Path) -> ModelDescription:
     folder = changed(tmp_path / "candidate", version="9.0.0", residual="1.6")
     done(config, "models", "import", folder)
     return model_toml.describe(folder)
-
-
-def run(config: Path, *arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [*map(str, arguments), "--config", str(config)])
-
-
-def done(config: Path, *arguments: str | Path) -> str:
-    result = run(config, *arguments)
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 def compared(config: Path, *arguments: str) -> Any:

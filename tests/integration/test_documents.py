@@ -15,6 +15,7 @@ import documents
 import operation
 from agent import settings
 from agent.cli import app
+from agent.hospital_pack import pages
 from agent.imaging.results import Reason
 from agent.status.alarms import Kind
 from storage.records import Mark, StudyState
@@ -105,7 +106,7 @@ def test_a_command_that_does_not_exist_would_be_seen() -> None:
 def anchors(text: str) -> Iterator[str]:
     """What headings are called in links."""
     for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
-        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        yield pages.anchor(heading)
 
 
 def commands_in(text: str) -> Iterator[str]:

@@ -10,15 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
 
 import analysed_node
 import demo_study
 from agent import bootstrap, examination, models_in_use, settings
-from agent.cli import app
 from agent.dicom.series import SeriesRules
 from agent.drift_watch import DriftWatch
 from agent.model_toml import ModelDescription
+from command import run
 from received import image
 from storage import activations, results, studies, thresholds
 from storage.database import Database
@@ -92,10 +91,6 @@ def receive(database: Database, watch: DriftWatch, scores: tuple[float, ...], of
             (key,) = studies.record_instances(session, [image(study=uid, received_at=NOW)])
             studies.complete(session, key, evidence="test", now=NOW)
             results.save_analysis(session, key, said, [])
-
-
-def run(config: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(app, [*arguments, "-c", str(config)])
 
 
 def test_a_scanner_that_drifted_is_told_and_the_others_are_not(config: Path) -> None:

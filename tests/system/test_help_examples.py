@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -18,6 +17,7 @@ from typer.main import get_command
 from typer.testing import CliRunner, Result
 
 import example_site
+import operation
 import retraining_folders
 from agent.cli import app
 from agent.demo.pacs import SimulatedPacs
@@ -80,20 +80,11 @@ ENDING = {
 OF_THEIR_OWN = ("demo", "serve", "listen", "work", "status", "retrain")  # processes
 
 
-def commands(group: Any = None, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    """Every command that can be run, by its path, with its help."""
-    group = group or get_command(app)
-    for name, command in group.commands.items():
-        here = (*path, name)
-        if not hasattr(command, "commands"):
-            yield " ".join(here), command.help
-            continue
-        if command.invoke_without_command:
-            yield " ".join(here), command.help
-        yield from commands(command, here)
-
-
-HELP = dict(commands())
+# By the path of the command, without the program's name.
+HELP = {
+    path.removeprefix(f"{NAME} "): command.help or ""
+    for path, command in operation.leaves(get_command(app), NAME)
+}
 
 
 def example(command: str) -> str:
