@@ -16,10 +16,11 @@ from agent import inference, training_order
 from agent.completion import Completion
 from agent.composition import Appearance
 from agent.delivery import DeliverySteps
-from agent.dicom import sender, series
+from agent.dicom import series
 from agent.dicom.front_door import FrontDoor, Sender
 from agent.dicom.listener import Listener
 from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Slices, Syntax
+from agent.dicom.peer import Destination
 from agent.dicom.receipts import Receipts
 from agent.dicom.transport import AnyDestination
 from agent.dicom.web import WebDestination
@@ -154,7 +155,7 @@ def destinations(settings: Settings) -> tuple[AnyDestination, ...]:
 
 
 def _destination(one: DestinationSettings) -> AnyDestination:
-    kind = WebDestination if one.transport == "stow" else sender.Destination
+    kind = WebDestination if one.transport == "stow" else Destination
     return kind(**one.model_dump(include={field.name for field in fields(kind)}))
 
 

@@ -16,7 +16,7 @@ from agent import readers
 from agent.cli import app
 from agent.demo.pacs import SimulatedPacs
 from agent.dicom import volumes
-from agent.dicom.sender import Destination
+from agent.dicom.peer import Destination
 from agent.imaging.volume import Volume
 from model_folders import changed
 from running import RunningNode, running, wait_until

@@ -17,7 +17,7 @@ from urllib.error import URLError
 import pytest
 from pydantic import SecretStr
 
-from agent.dicom.sender import Destination
+from agent.dicom.peer import Destination
 from agent.dicom.web import WebDestination
 from running import wait_until
 

@@ -16,8 +16,9 @@ from pynetdicom.dsutils import encode
 from agent.dicom import headers, part10, wire
 from agent.dicom.front_door import FrontDoor
 from agent.dicom.listener import ImageStore, Listener
+from agent.dicom.peer import Destination
 from agent.dicom.receipts import Receipts
-from agent.dicom.sender import Destination, SendItem
+from agent.dicom.sender import SendItem
 from storage import studies
 from storage.database import Database, open_database
 from storage.files import FileStore

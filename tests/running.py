@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.dicom.sender import Destination
+from agent.dicom.peer import Destination
 from agent.dicom.transport import AnyDestination
 from storage import results, studies
 from storage.database import open_database

@@ -17,7 +17,7 @@ from agent.cli.border import (
 )
 
 if TYPE_CHECKING:
-    from agent.dicom.sender import Destination
+    from agent.dicom.peer import Destination
     from agent.dicom.transport import AnyDestination
     from agent.settings import DestinationSettings, Settings
 
@@ -128,7 +128,7 @@ def try_destination(
     """
     from agent import bootstrap, settings
     from agent.dicom import transport
-    from agent.dicom.sender import Destination
+    from agent.dicom.peer import Destination
 
     values = settings.load(config)
     _configured(values, name)
@@ -145,7 +145,7 @@ def try_destination(
 
 
 def _answer(peer: "AnyDestination", detail: str) -> dict[str, object]:
-    from agent.dicom.sender import Destination
+    from agent.dicom.peer import Destination
 
     asked = "C-ECHO" if isinstance(peer, Destination) else "QIDO-RS"
     return {"object": asked, "accepted": "yes", "wanted": True, "detail": detail}

@@ -187,6 +187,7 @@ def _alarms(values: "Settings") -> str:
 def _port(values: "Settings") -> str:
     """Free, or held by this node: a C-ECHO tells the two apart from anything else."""
     from agent.dicom import sender
+    from agent.dicom.peer import Destination
     from agent.errors import PeerError
 
     host, port = values.node.host, values.node.port
@@ -194,7 +195,7 @@ def _port(values: "Settings") -> str:
         with socket.create_server((host, port)):
             return f"{host}:{port} is free{_senders(values)}"
     except OSError as error:
-        ourselves = sender.Destination(
+        ourselves = Destination(
             name="this node", ae_title=values.node.ae_title, host=host, port=port
         )
         try:

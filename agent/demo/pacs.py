@@ -13,7 +13,8 @@ from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, ev
 from pynetdicom.transport import ThreadedAssociationServer
 
 from agent.dicom import part10, sender, wire
-from agent.dicom.sender import Destination, SendItem, SendOutcome
+from agent.dicom.peer import Destination
+from agent.dicom.sender import SendItem, SendOutcome
 from storage.records import SopUid
 
 _HOST = "127.0.0.1"

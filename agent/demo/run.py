@@ -10,7 +10,7 @@ from pathlib import Path
 
 from agent import bootstrap
 from agent.demo.pacs import SimulatedPacs
-from agent.dicom.sender import Destination
+from agent.dicom.peer import Destination
 from agent.errors import AgentError
 from agent.node import Node
 from agent.settings import (

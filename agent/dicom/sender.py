@@ -5,34 +5,24 @@ each file goes out as it lies on disk.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
-from pynetdicom import build_context, evt
+from pynetdicom import build_context
 from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
-from agent.dicom import wire
+from agent.dicom import peer, wire
+from agent.dicom.peer import Destination, status_text
 from agent.errors import PeerError
 from storage.records import SopUid
 
 _MAXIMUM_CONTEXTS = 128  # context ids are odd and fit in one byte (PS3.8 9.3.2.2)
 _NO_ANSWER = "The peer did not answer."
 _MAXIMUM_MESSAGE_ID = 0xFFFF
-
-
-@dataclass(frozen=True, kw_only=True)
-class Destination:
-    """A DICOM node that we send to; `name` is what people call it."""
-
-    name: str
-    ae_title: str
-    host: str
-    port: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,12 +66,12 @@ class ClassAnswer:
 def echo(destination: Destination, *, calling_ae: str) -> None:
     """Ask whether the peer is there (C-ECHO); `PeerError` says what went wrong."""
     contexts = [build_context(wire.VERIFICATION)]
-    with _association(destination, calling_ae, contexts) as association:
+    with peer.association(destination, calling_ae, contexts) as association:
         if not association.accepted_contexts:
             raise PeerError(f"{destination.name} does not accept C-ECHO.")
         answer = association.send_c_echo()
     if answer.get("Status") != 0:
-        raise PeerError(f"{destination.name} answered C-ECHO with {_status_text(answer)}.")
+        raise PeerError(f"{destination.name} answered C-ECHO with {status_text(answer)}.")
 
 
 def accepted_classes(
@@ -93,7 +83,7 @@ def accepted_classes(
     in their order. `PeerError` as of `send`.
     """
     contexts = [build_context(uid, syntax) for uid, syntax in syntaxes.items()]
-    with _association(destination, calling_ae, contexts) as association:
+    with peer.association(destination, calling_ae, contexts) as association:
         answered = {
             str(context.abstract_syntax): context
             for context in (*association.accepted_contexts, *association.rejected_contexts)
@@ -139,7 +129,7 @@ def _send_group(
     wanted = sorted({file.context for file in files})
     contexts = [build_context(sop_class, syntax) for sop_class, syntax in wanted]
     outcomes: list[SendOutcome] = []
-    with _association(destination, calling_ae, contexts) as association:
+    with peer.association(destination, calling_ae, contexts) as association:
         for number, file in enumerate(files):
             outcome = _send_file(association, file, number % _MAXIMUM_MESSAGE_ID + 1)
             outcomes.append(outcome)
@@ -147,47 +137,6 @@ def _send_group(
                 # A late answer could be taken for that of the next file.
                 association.abort()
     return outcomes
-
-
-@contextmanager
-def _association(
-    destination: Destination, calling_ae: str, contexts: list[PresentationContext]
-) -> Iterator[Association]:
-    """An association that is released at the end, if it still stands."""
-    entity = wire.entity(calling_ae)
-    association = _associate(entity, destination, contexts)
-    try:
-        with wire.answers_for_us(association):
-            try:
-                yield association
-            finally:
-                association.release()
-    finally:
-        entity.close_dropped_socket(association)
-
-
-def _associate(
-    entity: wire.Entity, destination: Destination, contexts: list[PresentationContext]
-) -> Association:
-    association = entity.associate(
-        destination.host,
-        destination.port,
-        contexts=contexts,
-        ae_title=destination.ae_title,
-        max_pdu=0,
-        evt_handlers=[(evt.EVT_CONN_OPEN, wire.send_at_once)],
-    )
-    # When every context was rejected pynetdicom aborts although the peer took the association:
-    # that is no fault of the line, and each file is told so.
-    if association.is_established or association.rejected_contexts:
-        return association
-    entity.close_dropped_socket(association)
-    where = f"{destination.name} ({destination.ae_title} at {destination.host}:{destination.port})"
-    if association.is_rejected:
-        raise PeerError(
-            f"{where} refused the association. Does it know the AE title {entity.ae_title}?"
-        )
-    raise PeerError(f"{where} cannot be reached or broke off. Is it running?")
 
 
 def _send_file(association: Association, file: SendItem, message_id: int) -> SendOutcome:
@@ -210,7 +159,7 @@ def _outcome(file: SendItem, answer: Dataset) -> SendOutcome:
         return _not_stored(file, None, _NO_ANSWER)
     if status == 0:
         return SendOutcome(sop_uid=file.sop_uid, stored=True, status=status, message="Stored.")
-    text = _status_text(answer)
+    text = status_text(answer)
     if status >> 12 == 0xB:
         return SendOutcome(
             sop_uid=file.sop_uid, stored=True, status=status, message=f"Stored with {text}."
@@ -220,10 +169,3 @@ def _outcome(file: SendItem, answer: Dataset) -> SendOutcome:
 
 def _not_stored(file: SendItem, status: int | None, message: str) -> SendOutcome:
     return SendOutcome(sop_uid=file.sop_uid, stored=False, status=status, message=message)
-
-
-def _status_text(answer: Dataset) -> str:
-    if "Status" not in answer:
-        return "nothing"
-    comment = str(answer.get("ErrorComment", "")).strip()
-    return f"status 0x{answer.Status:04X}" + (f" ({comment})" if comment else "")

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from agent.dicom import sender, web
-from agent.dicom.sender import Destination, SendItem, SendOutcome
+from agent.dicom.peer import Destination
+from agent.dicom.sender import SendItem, SendOutcome
 from agent.dicom.web import WebDestination
 
 AnyDestination: TypeAlias = Destination | WebDestination

@@ -15,7 +15,7 @@ from pydicom import uid
 
 import builders
 from agent.dicom import sender
-from agent.dicom.sender import Destination
+from agent.dicom.peer import Destination
 from agent.errors import PeerError
 from reception import HOST, ReceivingNode, encoded, receiving_node, saved
 

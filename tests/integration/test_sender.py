@@ -12,7 +12,8 @@ from pynetdicom import AE, AllStoragePresentationContexts, evt
 
 import builders
 from agent.dicom import part10, sender
-from agent.dicom.sender import Destination, SendItem
+from agent.dicom.peer import Destination
+from agent.dicom.sender import SendItem
 from agent.errors import PeerError
 from reception import HOST, encoded, saved
 

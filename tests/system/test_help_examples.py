@@ -22,6 +22,7 @@ import retraining_folders
 from agent.cli import app
 from agent.demo.pacs import SimulatedPacs
 from agent.dicom import sender
+from agent.dicom.peer import Destination
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COLUMNS = "80"
@@ -217,9 +218,7 @@ def test_a_node_answers_until_it_is_stopped(command: str, site: Path) -> None:
     with serving(command, site) as ready:
         words, _, port = ready.rpartition("=")
         assert words == "ready ae=NEUROSIEVE port"
-        node = sender.Destination(
-            name="node", ae_title="NEUROSIEVE", host="127.0.0.1", port=int(port)
-        )
+        node = Destination(name="node", ae_title="NEUROSIEVE", host="127.0.0.1", port=int(port))
         sender.echo(node, calling_ae="PACS")
 
 
