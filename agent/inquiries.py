@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 MAXIMUM_FETCHES = 2  # of one series
 ERRANDS_OF_A_SOURCE = 2  # at a time
-SURVEYS = 1  # at a time
+SURVEYS = 4  # at a time
 _STOP_SECONDS = 2.0
 _LOCAL = ""  # in place of a source, for what is read from our own files
 

@@ -24,6 +24,8 @@ class OddSource:
     """What it holds may be changed while it runs; `asked` counts questions by level."""
 
     title: str = "PACS"
+    sends_as: str = ""  # where C-MOVE comes from another AE title
+    unsendable: set[str] = field(default_factory=set)  # SOP UIDs that C-MOVE leaves out
     held: list[Dataset] = field(default_factory=list)
     says_counts: bool = True
     find_status: int = SUCCESS
@@ -46,7 +48,7 @@ class OddSource:
 @contextmanager
 def running_source(source: OddSource) -> Iterator[OddSource]:
     """The source on a port of its own."""
-    entity = wire.entity(source.title)
+    entity = wire.entity(source.sends_as or source.title)
     syntaxes = [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
     for model in (query.FIND, query.MOVE):
         entity.add_supported_context(model, syntaxes)
@@ -111,7 +113,8 @@ def _move(event: evt.Event, source: OddSource) -> Iterator[Any]:
     if source.move_status != SUCCESS:
         yield None, None  # pynetdicom answers 0xA801, move destination unknown
         return
-    series = source.of(SeriesInstanceUID=keys.SeriesInstanceUID)
+    held = source.of(SeriesInstanceUID=keys.SeriesInstanceUID)
+    series = [one for one in held if one.SOPInstanceUID not in source.unsendable]
     yield HOST, source.node_port
     yield len(series)
     for one in series:
