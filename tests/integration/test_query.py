@@ -1,8 +1,10 @@
 """Asking a real Orthanc what it holds, by C-FIND and QIDO-RS, and having it send by C-MOVE."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from pydicom.dataset import Dataset
@@ -18,6 +20,7 @@ from orthanc import Orthanc, free_port, running_orthanc
 from reception import receiving_node, saved
 from sources import OddSource, running_source
 from storage.records import SeriesUid, StudyUid
+from web_peers import Answer, Request, web_peer
 
 CALLING = "NEUROSIEVE"
 STUDY = StudyUid(builders.uid("study", "query"))
@@ -131,3 +134,48 @@ def test_a_peer_without_query_says_so(tmp_path: Path) -> None:
             query.series_of(node.destination, STUDY, calling_ae=CALLING)
         with pytest.raises(PeerError, match="C-MOVE"):
             query.move_series(node.destination, STUDY, SERIES, calling_ae="NODE", to_ae="NODE")
+
+
+def json_series(*uids: str, **more: object) -> list[dict[str, object]]:
+    return [{"0020000E": {"vr": "UI", "Value": [uid]}, **more} for uid in uids]
+
+
+def test_a_web_peer_that_cuts_its_answers_is_asked_page_by_page() -> None:
+    """Some servers give so many at a time, whatever they are asked for."""
+    held = [f"1.2.{number}" for number in range(5)]
+
+    def answer(request: Request) -> Answer:
+        (offset,) = parse_qs(urlsplit(request.path).query)["offset"]
+        page = held[int(offset) : int(offset) + 2]
+        return Answer(status=200, body=json.dumps(json_series(*page)).encode())
+
+    with web_peer(answer) as server:
+        found = transport.series_of(server.destination, STUDY, calling_ae=CALLING)
+    assert [one.series_uid for one in found] == held
+    assert {(one.modality, one.instance_count) for one in found} == {("", None)}
+
+
+def test_a_web_peer_that_knows_no_offset_is_not_asked_for_ever() -> None:
+    body = json.dumps(json_series("1.2.3", **{"00201209": {"vr": "IS", "Value": [7]}})).encode()
+    with web_peer(lambda _: Answer(body=body)) as server:
+        (found,) = transport.series_of(server.destination, STUDY, calling_ae=CALLING)
+        assert len(server.requests) == 2
+    assert found.instance_count == 7
+
+
+@pytest.mark.parametrize(
+    "body", [b"[1]", b"{}", b"<html>", b'[{"0020000E": "1.2"}]', b'[{"0020000E": {"Value": {}}}]']
+)
+def test_what_is_no_dicom_json_names_no_series(body: bytes) -> None:
+    with web_peer(lambda _: Answer(body=body)) as server:
+        try:
+            found = transport.series_of(server.destination, STUDY, calling_ae=CALLING)
+        except PeerError as error:
+            assert "not as a DICOMweb service" in str(error)
+        else:
+            assert found == []
+
+
+def test_a_web_peer_without_that_study_has_no_series() -> None:
+    with web_peer(lambda _: Answer(status=204)) as server:
+        assert transport.series_of(server.destination, STUDY, calling_ae=CALLING) == []

@@ -1,6 +1,6 @@
 """The report says what the analysis said, for every study, and says so to machines too."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from pydicom.uid import UID
 import builders
 import results
 from agent.dicom import volumes
-from agent.dicom.objects import report, segmentation
+from agent.dicom.objects import report, segmentation, sentences
 from agent.dicom.objects.context import ResultContext
 from storage import records
 from validators import dciodvfy_errors
@@ -142,6 +142,20 @@ def test_the_report_tells_how_the_result_came_about() -> None:
     assert "a" * 64 in words
     assert "thresholds 1" in words
     assert coded(built(case), "INTENDEDUSE") == ["RESEARCHONLY"]
+
+
+@pytest.mark.parametrize("make", [results.analysed, results.not_analysed])
+def test_a_study_that_lacked_images_is_called_incomplete(
+    make: Callable[[list[Dataset]], Any],
+) -> None:
+    """In the impression, which may be all that is read; what is missing stands in the comments."""
+    made = make(builders.flair_series())
+    whole = made if isinstance(made, ResultContext) else made.context
+    evidence = "Incomplete: 20 of the 24 images that PACS holds were received."
+    lacking = replace(whole, completion_evidence=evidence)
+    assert "INCOMPLETE" not in sentences.impression(whole)
+    assert "THE STUDY WAS INCOMPLETE" in sentences.impression(lacking)
+    assert f"Completeness of the study: {evidence}" in sentences.comments(lacking)
 
 
 def test_without_frame_of_reference_lesions_are_outlined_and_fully_measured(
