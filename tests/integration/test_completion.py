@@ -167,6 +167,22 @@ def test_a_source_that_grows_is_asked_until_it_says_the_same_twice(
     assert source.asked["SERIES"] >= 3
 
 
+def test_an_answer_from_before_the_last_image_is_worth_nothing(
+    node: ReceivingNode, source: OddSource
+) -> None:
+    whole = images(12)
+    with completing(node, [source_at(source, may_move=False)], **NEVER) as done:
+        source.held = whole[:6]
+        send(whole[:4], node)
+        time.sleep(0.5)
+        source.held = whole
+        send(whole[4:6], node)  # as many as it held before
+        time.sleep(1.5)
+        assert done.studies == []
+        send(whole[6:], node)
+        assert done.wait().instance_count == 12
+
+
 def test_a_slow_source_holds_up_no_other_study(node: ReceivingNode, source: OddSource) -> None:
     source.held, source.delay_seconds = images(), 4.0
     other = builders.flair_series(slices=6, rows=16, columns=16, study="of somebody else")
@@ -319,6 +335,7 @@ def test_restarts_that_fetch_what_is_here_hold_up_nothing(
     assert len(source.moves) >= 3
 
 
+@pytest.mark.parametrize("node", ["sqlite", "postgresql"], indirect=True)
 def test_two_nodes_that_ask_at_once_complete_a_study_once(
     node: ReceivingNode, source: OddSource
 ) -> None:
