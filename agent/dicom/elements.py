@@ -44,7 +44,7 @@ class DamagedEncoding(UnreadableInput):
 
 
 class TooComplex(DamagedEncoding):
-    """The data set is nested more deeply, or has more elements, than any real one."""
+    """The data set is nested more deeply, or is larger, than any real one."""
 
 
 class _Level(NamedTuple):
@@ -73,8 +73,10 @@ def inflated(encoded: bytes | memoryview) -> Iterator[bytes]:
             content = stream.decompress(encoded, INFLATED_LIMIT_BYTES)
         except zlib.error as error:
             raise DamagedEncoding(f"The deflated data set cannot be inflated: {error}.") from error
+        if len(content) >= INFLATED_LIMIT_BYTES:
+            raise TooComplex("The deflated data set is too large to be inflated.")
         if not stream.eof:
-            raise DamagedEncoding("The deflated data set is cut off, or too large to be inflated.")
+            raise DamagedEncoding("The deflated data set is cut off.")
         yield content
 
 
@@ -144,7 +146,7 @@ def _check_depth(levels: int) -> None:
 
 
 def _may_nest(tag: int, vr: bytes, value: memoryview, order: str) -> bool:
-    """Whether a value of known length holds items; only a look at it tells where the VR does not."""
+    """Whether a value of known length holds items; the VR tells, or a look at it."""
     if tag == _ITEM:
         return True
     if vr not in _SEQUENCE_VRS or len(value) < _HEAD_BYTES:

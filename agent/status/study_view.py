@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from sqlalchemy.orm import Session
 
-from agent.dicom import report_view
+from agent.dicom import file_reader, report_view
+from agent.errors import UnreadableInput
 from agent.status.node_view import Site
 from storage import feedback, results, studies
 from storage.errors import StorageError
@@ -145,6 +144,6 @@ def _patient(site: Site, session: Session, key: StudyKey) -> str:
 def _dataset(site: Site, path: str) -> Dataset | None:
     try:
         file: Path = site.store.path_of(path)
-        return dcmread(file, stop_before_pixels=True)
-    except (StorageError, OSError, InvalidDicomError):
+        return file_reader.read(file, pixels=False)
+    except (StorageError, UnreadableInput):
         return None
