@@ -139,7 +139,7 @@ def _value(dataset: Dataset | None, keyword: str) -> Any:
         return None
     try:
         element = dataset.get_item(keyword)
-        if element is None or (isinstance(element, RawDataElement) and _too_long(element)):
+        if isinstance(element, RawDataElement) and _too_long(element):
             return None
         value = dataset.get(keyword)
     except DAMAGED:
