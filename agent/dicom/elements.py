@@ -47,6 +47,14 @@ class TooComplex(DamagedEncoding):
     """The data set is nested more deeply, or is larger, than any real one."""
 
 
+class Field(NamedTuple):
+    """One element. `vr` is empty in Implicit VR."""
+
+    tag: int
+    vr: bytes
+    value: bytes
+
+
 class _Level(NamedTuple):
     """How to read what stands in a sequence or item."""
 
@@ -81,9 +89,7 @@ def inflated(encoded: bytes | memoryview) -> Iterator[bytes]:
 
 
 @contextmanager
-def opened(
-    encoded: bytes | memoryview, transfer_syntax_uid: str
-) -> Iterator[Iterator[tuple[int, bytes]]]:
+def opened(encoded: bytes | memoryview, transfer_syntax_uid: str) -> Iterator[Iterator[Field]]:
     """Inside the block, the `walk` over a data set in any transfer syntax."""
     implicit = transfer_syntax_uid == ImplicitVRLittleEndian
     little_endian = transfer_syntax_uid != ExplicitVRBigEndian
@@ -94,10 +100,8 @@ def opened(
         yield walk(encoded, implicit=implicit, little_endian=little_endian)
 
 
-def walk(
-    encoded: bytes | memoryview, *, implicit: bool, little_endian: bool
-) -> Iterator[tuple[int, bytes]]:
-    """Tag and value of each element of the outermost level; empty values for undefined lengths.
+def walk(encoded: bytes | memoryview, *, implicit: bool, little_endian: bool) -> Iterator[Field]:
+    """Each element of the outermost level; empty values for undefined lengths.
 
     Values are cut to what a header field may hold. Raises `DamagedEncoding` as soon as the bytes
     make no sense, at the latest at their end, and `TooComplex` as soon as a limit is passed.
@@ -115,7 +119,7 @@ def walk(
                 raise DamagedEncoding("A sequence is closed that was never opened.")
         elif length == _UNDEFINED:
             if len(levels) == 1:
-                yield tag, b""
+                yield Field(tag, vr, b"")
             levels.append(levels[-1].within(tag, vr))
             _check_depth(len(levels))
         elif position + length > len(content):
@@ -124,7 +128,7 @@ def walk(
         else:
             value = content[position : position + length]
             if len(levels) == 1:
-                yield tag, bytes(value[:_VALUE_LIMIT_BYTES])
+                yield Field(tag, vr, bytes(value[:_VALUE_LIMIT_BYTES]))
             if not levels[-1].fragments and _may_nest(tag, vr, value, order):
                 inside = levels[-1].within(tag, vr)
                 count = _survey(value, inside, order, count=count, depth=len(levels))

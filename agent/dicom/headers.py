@@ -29,7 +29,10 @@ _SIZES = {  # each a number of two bytes (PS3.3 C.7.6.3)
     0x00280100: "Bits Allocated",
 }
 _NUMBER_OF_FRAMES = 0x00280008
+_CHARACTER_SET = 0x00080005
+_MAXIMUM_CHARACTER_SETS = 16  # each text is tried in each of them; three are many
 _NAMES = _SIZES | {
+    _CHARACTER_SET: "Specific Character Set",
     _NUMBER_OF_FRAMES: "Number of Frames",
     0x00080008: "Image Type",
     0x00080016: "SOP Class UID",
@@ -43,6 +46,10 @@ _NAMES = _SIZES | {
     0x00401003: "Requested Procedure Priority",
     _PIXEL_DATA: "Pixel Data",
 }
+# What a reader relies on to be a text at all. PS3.5 6.2.2: UN stands where a VR was not known.
+_STRICT = {_CHARACTER_SET: (b"CS", b"UN", b"")} | dict.fromkeys(
+    (0x00080016, 0x00080018, 0x0020000D, 0x0020000E), (b"UI", b"UN", b"")
+)
 _STAT_WORDS = frozenset({"STAT", "HIGH"})  # PS3.3 C.4.11, Requested Procedure Priority
 
 
@@ -81,6 +88,8 @@ def read(encoded: bytes | memoryview, transfer_syntax_uid: str) -> InstanceHeade
     values = {tag: value.decode("latin-1").strip(" \0") for tag, value in fields.items()}
     if _PIXEL_DATA not in values:  # also how a cut between two elements shows
         raise HeaderError("The image has no pixel data.")
+    if values.get(_CHARACTER_SET, "").count("\\") >= _MAXIMUM_CHARACTER_SETS:
+        raise HeaderError(f"The image names more than {_MAXIMUM_CHARACTER_SETS} character sets.")
     _check_pixel_size(
         [fields.get(tag, b"") for tag in _SIZES],
         values.get(_NUMBER_OF_FRAMES, ""),
@@ -118,11 +127,14 @@ def _fields(encoded: bytes | memoryview, transfer_syntax_uid: str) -> dict[int, 
     values: dict[int, bytes] = {}
     try:
         with elements.opened(encoded, transfer_syntax_uid) as walked:
-            for tag, value in walked:
-                if tag in _NAMES and tag in values:
+            for tag, vr, value in walked:
+                if tag not in _NAMES:
+                    continue
+                if tag in values:
                     raise HeaderError(f"{_NAMES[tag]} appears twice.")
-                if tag in _NAMES:
-                    values[tag] = value
+                if vr not in _STRICT.get(tag, (vr,)):
+                    raise HeaderError(f"{_NAMES[tag]} is encoded as something else.")
+                values[tag] = value
     except elements.DamagedEncoding as error:
         raise HeaderError(str(error)) from error
     return values
