@@ -13,11 +13,13 @@ from pathlib import Path
 from filelock import FileLock
 
 from agent import inference, training_order
+from agent.completeness import Limits
 from agent.completion import Completion
 from agent.composition import Appearance
 from agent.delivery import DeliverySteps
 from agent.dicom import series
 from agent.dicom.front_door import FrontDoor, Sender
+from agent.dicom.holdings import Source
 from agent.dicom.listener import Listener
 from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Slices, Syntax
 from agent.dicom.peer import Destination
@@ -29,10 +31,11 @@ from agent.drift_watch import DriftWatch, Hold, never
 from agent.engine import Jobs, Patience, Worker
 from agent.errors import ConfigurationError
 from agent.inference import OnnxModel, Provider
+from agent.inquiries import Inquiries
 from agent.model_store import ModelStore
 from agent.models_in_use import Models
 from agent.node import Node, Reception, Training, Work
-from agent.settings import DestinationSettings, ResultSettings, Settings
+from agent.settings import DestinationSettings, PeerSettings, ResultSettings, Settings
 from agent.status import application, users
 from agent.status import node_view as status
 from agent.status.server import Address, StatusServer
@@ -277,6 +280,23 @@ def front_door(settings: Settings) -> FrontDoor:
     return FrontDoor(senders, anyone=settings.node.accept == "anyone")
 
 
+def sources(settings: Settings) -> dict[str, Source]:
+    """The senders that may be asked what they hold, by their AE titles."""
+    return {one.ae_title: _source(settings, one) for one in settings.peers if one.ask != "off"}
+
+
+def _source(settings: Settings, one: PeerSettings) -> Source:
+    called = Destination(name=one.ae_title, ae_title=one.ae_title, host=one.host, port=one.port)
+    web = {field.name for field in fields(WebDestination)} & set(PeerSettings.model_fields)
+    asked = WebDestination(name=one.ae_title, **one.model_dump(include=web)) if one.url else called
+    return Source(
+        ae_title=one.ae_title,
+        at=asked,
+        mover=called if one.ask == "move" else None,
+        calling_ae=settings.node.ae_title,
+    )
+
+
 def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
     receipts = Receipts(storage.database)
 
@@ -298,7 +318,16 @@ def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
         database=storage.database,
         jobs=jobs,
         listener=listener,
-        quiet_seconds=settings.quiet_seconds,
+        inquiries=Inquiries(
+            database=storage.database,
+            store=storage.store,
+            sources=sources(settings),
+            expected_series=settings.completion.expected_series,
+        ),
+        limits=lambda ae_title: Limits(
+            quiet_seconds=settings.quiet_seconds(ae_title),
+            wait_seconds=settings.completion.wait_seconds,
+        ),
     )
     return Reception(
         database=storage.database,

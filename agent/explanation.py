@@ -67,7 +67,8 @@ def _received(facts: StudyFacts) -> list[str]:
         f"{study.last_received_at:%Y-%m-%d %H:%M:%S} UTC."
     ]
     why = study.completion_evidence
-    said.append(f"The study counted as complete: {why}" if why else "It is not complete yet.")
+    counted = "was read without all its images" if study.is_incomplete else "counted as complete"
+    said.append(f"The study {counted}: {why}" if why else "It is not complete yet.")
     return [*said, f"It is {study.state}{f': {study.error}' if study.error else '.'}"]
 
 

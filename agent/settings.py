@@ -1,5 +1,6 @@
 """The configuration: one TOML file and `NEUROSIEVE_*` variables; nobody else reads either."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -39,6 +40,15 @@ def _ae_title(value: str) -> str:
     return title
 
 
+def _patterns(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"{value!r} is no regular expression: {error}") from error
+    return values
+
+
 class NodeSettings(Section):
     """Who we are, where we listen and where everything is kept."""
 
@@ -59,6 +69,10 @@ class CompletionSettings(Section):
     """When a study counts as complete."""
 
     quiet_seconds: float = Field(default=10.0, ge=0)
+    wait_seconds: float = Field(default=300.0, ge=0)  # for images that are known to be missing
+    expected_series: tuple[str, ...] = ()  # regular expressions on the description
+
+    _check_patterns = field_validator("expected_series")(_patterns)
 
 
 class PeerSettings(Section):
@@ -68,8 +82,26 @@ class PeerSettings(Section):
     host: str = "127.0.0.1"
     port: int = Field(default=104, ge=1, le=65535)
     quiet_seconds: float | None = Field(default=None, ge=0)  # overrides completion.quiet_seconds
+    ask: Literal["off", "find", "move"] = "off"  # what it holds; move: and fetch what is missing
+
+    url: str = ""  # asked by QIDO-RS at this root instead of by C-FIND; what follows goes with it
+    token: SecretStr | None = Field(default=None, min_length=1)
+    token_file: Path | None = None
+    username: str = ""
+    password: SecretStr | None = Field(default=None, min_length=1)
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
 
     _check_title = field_validator("ae_title")(_ae_title)
+
+    _check_url = field_validator("url")(destination_keys.checked_url)
+
+    @model_validator(mode="after")
+    def _check_ask(self) -> Self:
+        given = {key for key in self.model_fields_set if getattr(self, key) not in (None, "")}
+        destination_keys.check_asked(given, ask=self.ask, url=self.url, is_network="/" in self.host)
+        return self
 
 
 DescribedSeries = Literal[

@@ -12,6 +12,9 @@ SopUid = NewType("SopUid", str)
 StudyKey = NewType("StudyKey", str)
 """Names one revision of one study: `<study instance uid>#<revision>`."""
 
+INCOMPLETE = "Incomplete:"
+"""Begins the completion evidence of a study that was read without all its images."""
+
 
 class StudyState(StrEnum):
     """Where one revision of a study stands."""
@@ -156,6 +159,15 @@ class Instance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SeriesArrived:
+    """How many images of one series are here, and when the newest of them came."""
+
+    series_uid: SeriesUid
+    instance_count: int
+    newest_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """One revision of a study. `model_folder` is None where the configured model reads it."""
 
@@ -173,6 +185,11 @@ class Study:
     finished_at: datetime | None
     error: str | None
     model_folder: str | None = None
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether it was completed although images were known to be missing."""
+        return INCOMPLETE in (self.completion_evidence or "")
 
     @property
     def key(self) -> StudyKey:

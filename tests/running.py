@@ -40,6 +40,8 @@ class RunningNode:
     role: str = "serve"
     status: tuple[str, ...] = ("enabled = false",)  # TOML lines; many nodes run side by side
     quiet_seconds: float = 0.5
+    completion: tuple[str, ...] = ()  # more TOML lines of that section
+    peers: tuple[str, ...] = ()  # TOML lines, each table with its heading
     database_url: str = ""
     retry_seconds: float = 0.5
     maximum_tries: int = 20
@@ -72,6 +74,7 @@ class RunningNode:
             "reserve_gb = 0.0",
             "[completion]",
             f"quiet_seconds = {self.quiet_seconds}",
+            *self.completion,
             "[work]",
             "first_retry_seconds = 0.1",
             "[delivery]",
@@ -84,6 +87,7 @@ class RunningNode:
             *self.status,
             "[log]",
             'format = "json"',
+            *self.peers,
         ]
         for peer in self.destinations:
             lines += _destination(peer)
