@@ -48,6 +48,7 @@ def _run(config: ConfigOption, *, listens: bool, works: bool, trains: bool = Fal
 
     values = settings.load(config)
     logs.configure(level=values.log.level, as_json=values.log.format == "json")
+    logs.catch_all()
     stopping = threading.Event()
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):  # SIGBREAK: Windows services
         if hasattr(signal, name):

@@ -19,6 +19,7 @@ def status(config: ConfigOption = None) -> None:
 
     values = settings.load(config)
     logs.configure(level=values.log.level, as_json=values.log.format == "json")
+    logs.catch_all()
     stopping = threading.Event()
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
         if hasattr(signal, name):

@@ -83,8 +83,8 @@ def read_headers(paths: Iterable[Path]) -> tuple[list[Dataset], list[tuple[Path,
             header = dcmread(path, stop_before_pixels=True)
         except InvalidDicomError:
             unreadable.append((path, f"{path.name} is not a DICOM file."))
-        except DAMAGED as error:
-            unreadable.append((path, f"{path.name} is damaged or cannot be opened: {error}."))
+        except DAMAGED:  # whose words may quote the header
+            unreadable.append((path, f"{path.name} is damaged or cannot be opened."))
         else:
             if Frame(header).text("SeriesInstanceUID"):
                 headers.append(header)
@@ -171,8 +171,8 @@ def _none(
 def _decision(traits: Traits, chosen: bool, reason: str) -> SeriesDecision:
     return SeriesDecision(
         series_uid=traits.uid,
+        number=traits.number,
         modality=traits.modality,
-        description=traits.description,
         instance_count=traits.instance_count,
         chosen=chosen,
         reason=reason,

@@ -55,7 +55,7 @@ def _dataset(image: Path | Dataset) -> Dataset:
     try:
         return dcmread(image)
     except DAMAGED as error:
-        raise UnreadablePixels(f"{image.name} cannot be read as DICOM: {error}.") from error
+        raise UnreadablePixels(f"{image.name} cannot be read as DICOM.") from error
 
 
 def _check_same_series(datasets: Sequence[Dataset]) -> None:
