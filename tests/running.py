@@ -39,6 +39,7 @@ class RunningNode:
     profiles: dict[str, list[str]] = field(default_factory=dict)  # TOML lines by destination
     role: str = "serve"
     status: tuple[str, ...] = ("enabled = false",)  # TOML lines; many nodes run side by side
+    logging: tuple[str, ...] = ('format = "json"',)  # TOML lines; `events` reads JSON alone
     quiet_seconds: float = 0.5
     database_url: str = ""
     retry_seconds: float = 0.5
@@ -83,7 +84,7 @@ class RunningNode:
             "[status]",
             *self.status,
             "[log]",
-            'format = "json"',
+            *self.logging,
         ]
         for peer in self.destinations:
             lines += _destination(peer)

@@ -44,8 +44,9 @@ def work(
 
 
 def _run(config: ConfigOption, *, listens: bool, works: bool, trains: bool = False) -> None:
-    from agent import bootstrap, logs, settings
+    from agent import bootstrap, confinement, logs, settings
 
+    confinement.forbid_core_dumps()
     values = settings.load(config)
     logs.configure(level=values.log.level, as_json=values.log.format == "json")
     logs.catch_all()
