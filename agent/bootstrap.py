@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from agent import inference, training_order
+from agent import confinement, inference, training_order
 from agent.completeness import Limits
 from agent.completion import Completion
 from agent.composition import Appearance
@@ -59,7 +59,11 @@ class Storage:
 
 
 def open_store(settings: Settings) -> FileStore:
-    """Open the data folder, and make it where there is none."""
+    """Open the data folder, and make it where there is none.
+
+    From here on the process makes no file that another account may read.
+    """
+    confinement.keep_files_private()
     folder = settings.node.data_dir
     folder.mkdir(parents=True, exist_ok=True)
     if sys.platform != "win32":

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from agent.errors import AgentError
 from storage import registry, studies
 from storage.database import Database
-from storage.errors import Conflict, NotFound
+from storage.errors import Conflict, NotFound, StorageError
 from storage.records import Priority, Study, StudyKey
 
 P = ParamSpec("P")
@@ -83,6 +83,10 @@ class DeliverySteps(Protocol):
 
     def abandon(self, session: Session, key: StudyKey, why: str) -> None:
         """End the study as failed; a person must look."""
+
+
+class StepBroke(Exception):
+    """A step ended with an error that is not ours; only its kind is told, its words may quote."""
 
 
 class Jobs:
@@ -346,7 +350,22 @@ class Worker:
             should_retry=_may_help,
         )
         logger.info("Step %s", name, extra={"action": "step_started", "step": name, "study": key})
-        return DBOS.run_step(options, step, *args, **kwargs)
+
+        def guarded() -> R:
+            try:
+                return step(*args, **kwargs)
+            except (AgentError, StorageError):
+                raise
+            except Exception as error:
+                logger.exception(
+                    "Step %s broke",
+                    name,
+                    extra={"action": "step_broke", "step": name, "study": key},
+                )
+                # The engine keeps in its tables what is raised here.
+                raise StepBroke(type(error).__name__) from None
+
+        return DBOS.run_step(options, guarded)
 
     def _hand_over(self, key: StudyKey) -> None:
         with self._database.begin() as session:
@@ -388,4 +407,5 @@ def _plainly(error: BaseException) -> str:
         return _plainly(error.errors[-1])
     if isinstance(error, AgentError):
         return str(error)
-    return f"An internal error ({type(error).__name__}) stopped the analysis."
+    kind = str(error) if isinstance(error, StepBroke) else type(error).__name__
+    return f"An internal error ({kind}) stopped the analysis."

@@ -199,11 +199,15 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesDecision:
-    """Whether one series of a study was read, and why."""
+    """Whether one series of a study was read, and why.
+
+    `number` is the scanner's (0 where it gave none). Its description is not kept: people type
+    names into it.
+    """
 
     series_uid: SeriesUid
+    number: int
     modality: str
-    description: str
     instance_count: int
     chosen: bool
     reason: str

@@ -39,6 +39,7 @@ class RunningNode:
     profiles: dict[str, list[str]] = field(default_factory=dict)  # TOML lines by destination
     role: str = "serve"
     status: tuple[str, ...] = ("enabled = false",)  # TOML lines; many nodes run side by side
+    logging: tuple[str, ...] = ('format = "json"',)  # TOML lines; `events` reads JSON alone
     quiet_seconds: float = 0.5
     completion: tuple[str, ...] = ()  # more TOML lines of that section
     peers: tuple[str, ...] = ()  # TOML lines, each table with its heading
@@ -86,7 +87,7 @@ class RunningNode:
             "[status]",
             *self.status,
             "[log]",
-            'format = "json"',
+            *self.logging,
             *self.peers,
         ]
         for peer in self.destinations:

@@ -64,9 +64,28 @@ def _associate(
     raise PeerError(f"{where} cannot be reached or broke off. Is it running?")
 
 
+# PS3.7 annex C, and PS3.4 B.2.3 for C-STORE, of which the last digits are the peer's own.
+_MEANINGS = {
+    0x0110: "processing failed",
+    0x0111: "it holds this object already",
+    0x0117: "the UID is not valid",
+    0x0122: "it does not take this SOP class",
+    0x0124: "we are not authorised",
+    0x0211: "it does not know this operation",
+    0x0212: "it did not expect this message",
+}
+_CLASSES = {
+    0xA7: "out of resources",
+    0xA9: "the object does not match its class",
+    0xFE: "cancelled",
+}
+
+
 def status_text(answer: Dataset) -> str:
-    """How a peer answered, in words."""
+    """How a peer answered, in our words: its own (Error Comment) may name the patient."""
     if "Status" not in answer:
         return "nothing"
-    comment = str(answer.get("ErrorComment", "")).strip()
-    return f"status 0x{answer.Status:04X}" + (f" ({comment})" if comment else "")
+    status = answer.Status
+    known = "it cannot understand the object" if status >> 12 == 0xC else _CLASSES.get(status >> 8)
+    meaning = _MEANINGS.get(status, known)
+    return f"status 0x{status:04X}" + (f" ({meaning})" if meaning else "")

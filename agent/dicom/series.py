@@ -168,8 +168,8 @@ def _none(
 def _decision(traits: Traits, chosen: bool, reason: str) -> SeriesDecision:
     return SeriesDecision(
         series_uid=traits.uid,
+        number=traits.number,
         modality=traits.modality,
-        description=traits.description,
         instance_count=traits.instance_count,
         chosen=chosen,
         reason=reason,

@@ -1,7 +1,8 @@
 """What the pages say of studies."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -24,9 +25,13 @@ from storage.records import (
     ResultObject,
     Role,
     SeriesDecision,
+    SeriesUid,
     Study,
     StudyKey,
 )
+
+# How a report names a series by what people typed into its description.
+_DESCRIPTION = re.compile(r'^(Series(?: \d+)?) ".*?" (?=\()')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +80,7 @@ class Whole:
 
     line: Line
     decisions: tuple[SeriesDecision, ...]
+    descriptions: Mapping[SeriesUid, str]  # empty where they may not be shown
     lesions: tuple[Lesion, ...]
     deliveries: tuple[Sent, ...]
     history: tuple[Feedback, ...]
@@ -100,6 +106,7 @@ def whole(site: Site, session: Session, key: StudyKey) -> Whole:
     return Whole(
         line=line(site, session, study),
         decisions=studies.series_decisions(session, key),
+        descriptions=_descriptions(site, session, key) if site.show_patient_names else {},
         lesions=results.lesions_of(session, key),
         deliveries=_sent(objects, results.deliveries_of(session, key)),
         history=tuple(feedback.history(session, study.study_uid)),
@@ -131,7 +138,12 @@ def _sent(objects: Sequence[ResultObject], deliveries: Sequence[Delivery]) -> tu
 def _report(site: Site, objects: tuple[ResultObject, ...]) -> report_view.View | None:
     first = next((one for one in objects if one.role is Role.REPORT), None)
     dataset = _dataset(site, first.path) if first else None
-    return report_view.read(dataset) if dataset is not None else None
+    if dataset is None:
+        return None
+    view = report_view.read(dataset)
+    if site.show_patient_names:
+        return view
+    return replace(view, comments=tuple(_DESCRIPTION.sub(r"\1 ", one) for one in view.comments))
 
 
 def _patient(site: Site, session: Session, key: StudyKey) -> str:
@@ -139,6 +151,17 @@ def _patient(site: Site, session: Session, key: StudyKey) -> str:
     instances = studies.instances_of(session, key)
     dataset = _dataset(site, instances[0].path) if instances else None
     return str(dataset.get("PatientName", "")).replace("^", " ").strip() if dataset else ""
+
+
+def _descriptions(site: Site, session: Session, key: StudyKey) -> dict[SeriesUid, str]:
+    """What each series is called, from its first image; people type names into that field."""
+    first = {one.series_uid: one.path for one in reversed(studies.instances_of(session, key))}
+    datasets = {uid: _dataset(site, path) for uid, path in first.items()}
+    return {
+        uid: str(dataset.get("SeriesDescription") or dataset.get("ProtocolName") or "")
+        for uid, dataset in datasets.items()
+        if dataset is not None
+    }
 
 
 def _dataset(site: Site, path: str) -> Dataset | None:
