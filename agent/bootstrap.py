@@ -282,7 +282,7 @@ def front_door(settings: Settings) -> FrontDoor:
 
 
 def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
-    receipts = Receipts(storage.database)
+    receipts = Receipts(storage.database, storage.store)
 
     def is_ours(sop_uid: SopUid) -> bool:
         with storage.database.read() as session:

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
 
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, StepOptions
-from dbos import error as dbos_errors
 from sqlalchemy.orm import Session
 
-from agent.errors import AgentError
+from agent import step_errors
 from storage import registry, studies
 from storage.database import Database
-from storage.errors import Conflict, NotFound
 from storage.records import Priority, Study, StudyKey
 
 P = ParamSpec("P")
@@ -298,10 +296,11 @@ class Worker:
             try:
                 for name, step in self._analysis.in_order:
                     self._run(name, key, step, key)
-            except Exception as error:  # noqa: BLE001  the border: reported below, never lost
-                self._report_failure(key, _plainly(error))
-            else:
                 self._run("hand_over", key, self._hand_over, key)
+            except Exception as error:  # noqa: BLE001  the border: reported below, never lost
+                if step_errors.waits(error, key):
+                    return
+                self._report_failure(key, step_errors.plainly(error))
 
         @DBOS.workflow(name="report_failure", max_recovery_attempts=RECOVERIES)
         def report_failure(key: StudyKey, why: str) -> None:
@@ -309,8 +308,7 @@ class Worker:
 
         @DBOS.workflow(name="deliver_results", max_recovery_attempts=RECOVERIES)
         def deliver_results(key: StudyKey, destination: str, number: int) -> None:
-            problem = self._run("deliver", key, self._delivery.deliver, key, destination)
-            self._run("settle", key, self._settle, key, destination, number, problem)
+            self._deliver(key, destination, number)
 
         @DBOS.workflow(name="try_shadow", max_recovery_attempts=RECOVERIES)
         def try_shadow(key: StudyKey) -> None:
@@ -319,12 +317,20 @@ class Worker:
             except Exception as error:  # noqa: BLE001  a trial must not disturb anything
                 logger.error(
                     "The model on trial failed: %s",
-                    _plainly(error),
+                    step_errors.plainly(error),
                     extra={"action": "shadow_failed", "study": key},
                 )
 
         # The engine finds them by name.
         del analyse_study, report_failure, deliver_results, try_shadow
+
+    def _deliver(self, key: StudyKey, destination: str, number: int) -> None:
+        try:
+            problem = self._run("deliver", key, self._delivery.deliver, key, destination)
+            self._run("settle", key, self._settle, key, destination, number, problem)
+        except Exception as error:
+            if not step_errors.waits(error, key):
+                raise
 
     def _report_failure(self, key: StudyKey, why: str) -> None:
         logger.error("Not analysed: %s", why, extra={"action": "analysis_failed", "study": key})
@@ -332,7 +338,9 @@ class Worker:
             self._run("give_up", key, self._analysis.give_up, key, why)
             self._run("hand_over", key, self._hand_over, key)
         except Exception as error:  # noqa: BLE001  not even a report: at least the state must say so
-            self._run("abandon", key, self._abandon, key, f"{why} {_plainly(error)}")
+            if step_errors.waits(error, key):
+                return
+            self._run("abandon", key, self._abandon, key, f"{why} {step_errors.plainly(error)}")
 
     def _run(
         self, name: str, key: StudyKey, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs
@@ -343,7 +351,7 @@ class Worker:
             max_attempts=self._step_patience.maximum_tries,
             interval_seconds=self._step_patience.first_retry_seconds,
             backoff_rate=2.0,
-            should_retry=_may_help,
+            should_retry=step_errors.may_help,
         )
         logger.info("Step %s", name, extra={"action": "step_started", "step": name, "study": key})
         return DBOS.run_step(options, step, *args, **kwargs)
@@ -374,18 +382,3 @@ class Worker:
     def _abandon(self, key: StudyKey, why: str) -> None:
         with self._database.begin() as session:
             self._delivery.abandon(session, key, why)
-
-
-def _may_help(error: BaseException) -> bool:
-    if isinstance(error, Conflict | NotFound):  # cancelled meanwhile, or the row is gone
-        return False
-    return error.retryable if isinstance(error, AgentError) else True
-
-
-def _plainly(error: BaseException) -> str:
-    """A sentence without anything that a lower layer may have quoted from the data."""
-    if isinstance(error, dbos_errors.DBOSMaxStepRetriesExceeded) and error.errors:
-        return _plainly(error.errors[-1])
-    if isinstance(error, AgentError):
-        return str(error)
-    return f"An internal error ({type(error).__name__}) stopped the analysis."
