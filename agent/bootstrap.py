@@ -68,7 +68,11 @@ def open_store(settings: Settings) -> FileStore:
     folder.mkdir(parents=True, exist_ok=True)
     if sys.platform != "win32":
         folder.chmod(0o700)  # patient data: for the service account only
-    return FileStore(folder, reserve_bytes=int(settings.node.reserve_gb * BYTES_PER_GB))
+    return FileStore(
+        folder,
+        reserve_bytes=int(settings.node.reserve_gb * BYTES_PER_GB),
+        watermark_percent=settings.node.watermark_percent,
+    )
 
 
 def open_storage(settings: Settings) -> Storage:
@@ -302,7 +306,7 @@ def _source(settings: Settings, one: PeerSettings) -> Source:
 
 
 def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
-    receipts = Receipts(storage.database)
+    receipts = Receipts(storage.database, storage.store)
 
     def is_ours(sop_uid: SopUid) -> bool:
         with storage.database.read() as session:

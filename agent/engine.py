@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
 
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, StepOptions
-from dbos import error as dbos_errors
 from sqlalchemy.orm import Session
 
-from agent.errors import AgentError
+from agent import step_errors
 from storage import registry, studies
 from storage.database import Database
-from storage.errors import Conflict, NotFound, StorageError
 from storage.records import Priority, Study, StudyKey
 
 P = ParamSpec("P")
@@ -83,10 +81,6 @@ class DeliverySteps(Protocol):
 
     def abandon(self, session: Session, key: StudyKey, why: str) -> None:
         """End the study as failed; a person must look."""
-
-
-class StepBroke(Exception):
-    """A step ended with an error that is not ours; only its kind is told, its words may quote."""
 
 
 class Jobs:
@@ -302,10 +296,11 @@ class Worker:
             try:
                 for name, step in self._analysis.in_order:
                     self._run(name, key, step, key)
-            except Exception as error:  # noqa: BLE001  the border: reported below, never lost
-                self._report_failure(key, _plainly(error))
-            else:
                 self._run("hand_over", key, self._hand_over, key)
+            except Exception as error:  # noqa: BLE001  the border: reported below, never lost
+                if step_errors.waits(error, key):
+                    return
+                self._report_failure(key, step_errors.plainly(error))
 
         @DBOS.workflow(name="report_failure", max_recovery_attempts=RECOVERIES)
         def report_failure(key: StudyKey, why: str) -> None:
@@ -313,8 +308,7 @@ class Worker:
 
         @DBOS.workflow(name="deliver_results", max_recovery_attempts=RECOVERIES)
         def deliver_results(key: StudyKey, destination: str, number: int) -> None:
-            problem = self._run("deliver", key, self._delivery.deliver, key, destination)
-            self._run("settle", key, self._settle, key, destination, number, problem)
+            self._deliver(key, destination, number)
 
         @DBOS.workflow(name="try_shadow", max_recovery_attempts=RECOVERIES)
         def try_shadow(key: StudyKey) -> None:
@@ -323,12 +317,20 @@ class Worker:
             except Exception as error:  # noqa: BLE001  a trial must not disturb anything
                 logger.error(
                     "The model on trial failed: %s",
-                    _plainly(error),
+                    step_errors.plainly(error),
                     extra={"action": "shadow_failed", "study": key},
                 )
 
         # The engine finds them by name.
         del analyse_study, report_failure, deliver_results, try_shadow
+
+    def _deliver(self, key: StudyKey, destination: str, number: int) -> None:
+        try:
+            problem = self._run("deliver", key, self._delivery.deliver, key, destination)
+            self._run("settle", key, self._settle, key, destination, number, problem)
+        except Exception as error:
+            if not step_errors.waits(error, key):
+                raise
 
     def _report_failure(self, key: StudyKey, why: str) -> None:
         logger.error("Not analysed: %s", why, extra={"action": "analysis_failed", "study": key})
@@ -336,7 +338,9 @@ class Worker:
             self._run("give_up", key, self._analysis.give_up, key, why)
             self._run("hand_over", key, self._hand_over, key)
         except Exception as error:  # noqa: BLE001  not even a report: at least the state must say so
-            self._run("abandon", key, self._abandon, key, f"{why} {_plainly(error)}")
+            if step_errors.waits(error, key):
+                return
+            self._run("abandon", key, self._abandon, key, f"{why} {step_errors.plainly(error)}")
 
     def _run(
         self, name: str, key: StudyKey, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs
@@ -347,25 +351,10 @@ class Worker:
             max_attempts=self._step_patience.maximum_tries,
             interval_seconds=self._step_patience.first_retry_seconds,
             backoff_rate=2.0,
-            should_retry=_may_help,
+            should_retry=step_errors.may_help,
         )
         logger.info("Step %s", name, extra={"action": "step_started", "step": name, "study": key})
-
-        def guarded() -> R:
-            try:
-                return step(*args, **kwargs)
-            except (AgentError, StorageError):
-                raise
-            except Exception as error:
-                logger.exception(
-                    "Step %s broke",
-                    name,
-                    extra={"action": "step_broke", "step": name, "study": key},
-                )
-                # The engine keeps in its tables what is raised here.
-                raise StepBroke(type(error).__name__) from None
-
-        return DBOS.run_step(options, guarded)
+        return DBOS.run_step(options, step_errors.guarded(name, key, step), *args, **kwargs)
 
     def _hand_over(self, key: StudyKey) -> None:
         with self._database.begin() as session:
@@ -393,19 +382,3 @@ class Worker:
     def _abandon(self, key: StudyKey, why: str) -> None:
         with self._database.begin() as session:
             self._delivery.abandon(session, key, why)
-
-
-def _may_help(error: BaseException) -> bool:
-    if isinstance(error, Conflict | NotFound):  # cancelled meanwhile, or the row is gone
-        return False
-    return error.retryable if isinstance(error, AgentError) else True
-
-
-def _plainly(error: BaseException) -> str:
-    """A sentence without anything that a lower layer may have quoted from the data."""
-    if isinstance(error, dbos_errors.DBOSMaxStepRetriesExceeded) and error.errors:
-        return _plainly(error.errors[-1])
-    if isinstance(error, AgentError):
-        return str(error)
-    kind = str(error) if isinstance(error, StepBroke) else type(error).__name__
-    return f"An internal error ({kind}) stopped the analysis."

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from agent import liveness
 from agent.completion import Completion
-from agent.dicom import receipts as receiving
+from agent.dicom import recovery
 from agent.dicom.listener import Listener
 from agent.dicom.receipts import Receipts
 from agent.engine import Jobs, Worker
@@ -40,7 +40,7 @@ class Reception:
     def start(self) -> None:
         """Repair what a crash left, then accept associations."""
         self.store.sweep()
-        receiving.rebuild(self.store, self.database)
+        recovery.rebuild(self.store, self.database)
         self.receipts.start()
         self.listener.start()
         self.completion.start()

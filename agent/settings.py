@@ -58,7 +58,8 @@ class NodeSettings(Section):
     data_dir: Path = Path("data")
     database_url: str = ""  # empty: SQLite in data_dir
     slot: str = "0"  # names this worker among all that share data_dir
-    reserve_gb: float = Field(default=2.0, ge=0)  # free space below which images are refused
+    reserve_gb: float = Field(default=5.0, ge=0)  # free space below which images are refused
+    watermark_percent: float = Field(default=75.0, gt=0, le=100)  # of the disk; 100: only the above
     maximum_associations: int = Field(default=20, ge=1)
     accept: Literal["peers", "anyone"] = "peers"  # who may send beside this machine itself
 

@@ -73,6 +73,7 @@ class RunningNode:
             f'data_dir = "{(self.folder / "data").as_posix()}"',
             f'database_url = "{self.database_url}"',
             "reserve_gb = 0.0",
+            "watermark_percent = 100.0",
             "[completion]",
             f"quiet_seconds = {self.quiet_seconds}",
             *self.completion,
