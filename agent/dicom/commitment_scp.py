@@ -8,7 +8,7 @@ on one of ours to where the peer is configured to listen.
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -21,16 +21,19 @@ from agent.dicom import exchange, peer, wire
 from agent.dicom.commitment_messages import Reference, Report, Request, UnusableMessage
 from agent.dicom.peer import Destination
 from agent.errors import PeerError
+from storage.errors import StorageError
+from storage.records import SopUid
 
 _log = logging.getLogger(__name__)
 
 # A peer that waits for the report holds its association open; one that does not ends it at once.
 LINGER_SECONDS = 1.0
+DATABASE_WAITS_SECONDS = (1.0, 5.0, 10.0)
 WAITS_SECONDS = (2.0, 10.0, 60.0, 300.0)  # between the tries to report
 AT_ONCE = 4
 MAXIMUM_WAITING = 200  # requests, beyond which peers are told to come again
 
-Examine = Callable[[Sequence[Reference]], dict[str, int]]
+Examine = Callable[[Sequence[Reference]], Mapping[SopUid, int]]
 AddressOf = Callable[[str, str], Destination | None]
 
 
@@ -45,8 +48,8 @@ class _Job:
 class CommitmentProvider:
     """Answers requests for storage commitment.
 
-    `examine` gives the failure reason of each object that is not kept here; `address_of` tells
-    where the peer with an AE title, which called from an address, takes reports.
+    `examine` gives the failure reason of each object that is not kept here, or raises StorageError;
+    `address_of` tells where the peer with an AE title, which called from an address, takes reports.
     """
 
     def __init__(
@@ -109,11 +112,11 @@ class CommitmentProvider:
     def _work(self, job: _Job) -> None:
         try:
             self._report(job)
-        except Exception:  # a border of this thread
+        except Exception:  # noqa: BLE001 - a border: the next request is worked on
             _log.exception("Reporting failed", extra={"action": "commitment_unreported"})
 
     def _report(self, job: _Job) -> None:
-        failed = self._examine(job.request.references)
+        failed = self._examined(job.request.references)
         report = Report(transaction_uid=job.request.transaction_uid, failed=failed)
         why = self._report_there(job, report)
         for wait_seconds in (0.0, *self._waits_seconds):
@@ -129,6 +132,21 @@ class CommitmentProvider:
             why or "Reported.",
             extra={"action": "commitment_unreported" if why else "commitment_reported"},
         )
+
+    def _examined(self, references: Sequence[Reference]) -> Mapping[SopUid, int]:
+        """What is not kept; nothing is vouched for while the database stays away."""
+        for wait_seconds in DATABASE_WAITS_SECONDS:
+            try:
+                return self._examine(references)
+            except StorageError as error:
+                _log.warning(
+                    "A request for storage commitment waits for the database: %s",
+                    error,
+                    extra={"action": "commitment_waits"},
+                )
+            if self._stopping.wait(wait_seconds):
+                break
+        return {one.sop_uid: messages.PROCESSING_FAILURE for one in references}
 
     def _report_there(self, job: _Job, report: Report) -> str:
         """Report on the peer's own association; an empty text, or why that did not work."""

@@ -92,6 +92,11 @@ class Receipts:
         with self._changed:
             return frozenset(instance.study_uid for instance in self._waiting)
 
+    def waiting(self) -> tuple[Instance, ...]:
+        """Images whose file is durable and that have no row yet."""
+        with self._changed:
+            return tuple(self._waiting)
+
     def _run(self) -> None:
         while batch := self._next_batch():
             if not self._committed(batch):

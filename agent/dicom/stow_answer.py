@@ -1,13 +1,15 @@
-"""What the answer to a STOW-RS request says of each object (PS3.18 10.5.3 and annex I.2)."""
+"""What DICOMweb answers say of objects: to STOW-RS (PS3.18 10.5.3, annex I.2) and QIDO-RS."""
 
 import json
 from collections.abc import Iterator, Sequence
 
 from agent.dicom.sender import SendItem, SendOutcome
+from storage.records import SopUid
 
 # The keys of the DICOM JSON model (PS3.18 F.2).
 _REFERENCED_SOP_INSTANCE_UID = "00081155"
 _WARNING_REASON = "00081196"
+_SOP_INSTANCE_UID = "00080018"
 _FAILURE_REASON = "00081197"
 _FAILED_SOP_SEQUENCE = "00081198"
 _REFERENCED_SOP_SEQUENCE = "00081199"
@@ -31,6 +33,12 @@ def outcomes(body: bytes, *, status: int, files: Sequence[SendItem]) -> list[Sen
         return _outcome(file, f"The peer did not say that it stored this (HTTP {status}).", status)
 
     return [outcome(file) for file in files]
+
+
+def instances(found: Sequence[object]) -> Iterator[SopUid]:
+    """The instances that an answer to a query names (PS3.18 10.6.3.3)."""
+    for item in found:
+        yield from (SopUid(str(uid)) for uid in _values(item, _SOP_INSTANCE_UID))
 
 
 def _taken(file: SendItem, item: object, status: int) -> SendOutcome:

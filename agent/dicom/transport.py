@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from agent.dicom import sender, web
+from agent.dicom import query, sender, web
 from agent.dicom.peer import Destination
 from agent.dicom.sender import SendItem, SendOutcome
 from agent.dicom.web import WebDestination
+from storage.records import SeriesUid, SopUid, StudyUid
 
 AnyDestination: TypeAlias = Destination | WebDestination
 
@@ -18,6 +19,18 @@ def send(
     if isinstance(destination, WebDestination):
         return web.send(files, destination)
     return sender.send(files, destination, calling_ae=calling_ae)
+
+
+def instances_of(
+    destination: AnyDestination, study_uid: StudyUid, series_uid: SeriesUid, *, calling_ae: str
+) -> frozenset[SopUid]:
+    """The instances of a series that the destination shows by C-FIND or QIDO-RS.
+
+    Raises `NotOffered` where it answers no such query, and `PeerError`.
+    """
+    if isinstance(destination, WebDestination):
+        return web.instances_of(destination, study_uid, series_uid)
+    return query.instances_of(destination, study_uid, series_uid, calling_ae=calling_ae)
 
 
 def check(destination: AnyDestination, *, calling_ae: str) -> str:

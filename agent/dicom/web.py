@@ -26,10 +26,13 @@ from requests.exceptions import (
 
 from agent.dicom import stow_answer
 from agent.dicom.sender import SendItem, SendOutcome
-from agent.errors import PeerError
+from agent.errors import NotOffered, PeerError
+from storage.records import SeriesUid, SopUid, StudyUid
 
 _MAXIMUM_REQUEST_BYTES = 64_000_000  # a larger file has a request to itself
 _JSON = "application/dicom+json"
+_NO_QUERY = (403, 404, 405, 501)  # no such service, or not for us
+_MAXIMUM_PAGES = 1000
 _NO_DICOMWEB = "answers, but not as a DICOMweb service. Is the url its root?"
 
 
@@ -64,6 +67,8 @@ def check(destination: WebDestination) -> int:
             headers={"Accept": _JSON},
             timeout=destination.timeouts,
         )
+        if response.status_code in _NO_QUERY:
+            raise NotOffered(f"{_where(destination)} {_refusal(response.status_code)}")
         response.raise_for_status()
         found = response.json() if response.content else []  # HTTP 204 where there is none
     if not isinstance(found, list):
@@ -86,6 +91,44 @@ def send(files: Sequence[SendItem], destination: WebDestination) -> list[SendOut
                 raise
             return outcomes + [_not_answered(file, error) for file in files[len(outcomes) :]]
     return outcomes
+
+
+def instances_of(
+    destination: WebDestination, study_uid: StudyUid, series_uid: SeriesUid
+) -> frozenset[SopUid]:
+    """The instances of a series that the service shows (QIDO-RS, PS3.18 10.6), page by page.
+
+    Raises `NotOffered` where it answers no such query, and `PeerError`.
+    """
+    path = f"studies/{study_uid}/series/{series_uid}/instances"
+    found: set[SopUid] = set()
+    for _ in range(_MAXIMUM_PAGES):
+        page = _page(destination, path, offset=len(found)) - found
+        if not page:
+            break
+        found |= page
+    return frozenset(found)
+
+
+def _page(destination: WebDestination, path: str, *, offset: int) -> set[SopUid]:
+    """The instances from there on; a service that knows no offset shows the first ones again."""
+    with _session(destination) as session:
+        response = session.get(
+            f"{destination.url}/{path}",
+            params={"offset": str(offset)} if offset else {},
+            headers={"Accept": _JSON},
+            timeout=destination.timeouts,
+        )
+        if response.status_code == 404:  # no such series, or no such service
+            check(destination)
+            return set()
+        if response.status_code in _NO_QUERY:
+            raise NotOffered(f"{_where(destination)} {_refusal(response.status_code)}")
+        response.raise_for_status()
+        found = response.json() if response.content else []
+    if not isinstance(found, list):
+        raise PeerError(f"{_where(destination)} {_NO_DICOMWEB}")
+    return set(stow_answer.instances(found))
 
 
 def _batches(files: Sequence[SendItem]) -> Iterator[list[SendItem]]:
