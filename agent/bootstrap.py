@@ -7,19 +7,24 @@ import sys
 import uuid
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata, util
 from pathlib import Path
 
 from filelock import FileLock
 
-from agent import confinement, inference, training_order
+from agent import confinement, ending, inference, training_order
 from agent.completeness import Limits
 from agent.completion import Completion
 from agent.composition import Appearance
+from agent.confirmation import Confirm, Confirmation
 from agent.delivery import DeliverySteps
 from agent.dicom import series
+from agent.dicom.commitment_scp import CommitmentProvider
+from agent.dicom.commitment_services import CommitmentServices
 from agent.dicom.front_door import FrontDoor, Sender
 from agent.dicom.holdings import Source
+from agent.dicom.kept_images import KeptImages
 from agent.dicom.listener import Listener
 from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Slices, Syntax
 from agent.dicom.peer import Destination
@@ -283,9 +288,42 @@ def training(settings: Settings, storage: Storage, jobs: Jobs) -> Training:
 
 
 def front_door(settings: Settings) -> FrontDoor:
-    """Who may send to this node."""
-    senders = [Sender(ae_title=one.ae_title, host=one.host) for one in settings.peers]
-    return FrontDoor(senders, anyone=settings.node.accept == "anyone")
+    """Who may open an association with this node."""
+    # A destination reports on storage commitment over an association of its own.
+    reporters = [
+        Sender(ae_title=one.ae_title, host=one.host)
+        for one in settings.destinations
+        if one.transport == "dimse" and one.confirm in ("auto", "commitment")
+    ]
+    return FrontDoor([*_senders(settings), *reporters], anyone=settings.node.accept == "anyone")
+
+
+def _senders(settings: Settings) -> list[Sender]:
+    return [Sender(ae_title=one.ae_title, host=one.host) for one in settings.peers]
+
+
+def report_address(settings: Settings, ae_title: str, caller: str) -> Destination | None:
+    """Where a peer takes our reports on storage commitment; it called from that address."""
+    for peer in settings.peers:
+        if peer.ae_title == ae_title:
+            host = caller if "/" in peer.host else peer.host  # a network is no place to call
+            return Destination(name=ae_title, ae_title=ae_title, host=host, port=peer.port)
+    known = (one for one in destinations(settings) if isinstance(one, Destination))
+    return next((one for one in known if one.ae_title == ae_title), None)
+
+
+def _commitment(settings: Settings, storage: Storage, receipts: Receipts) -> CommitmentServices:
+    held = KeptImages(database=storage.database, store=storage.store, receipts=receipts)
+    provider = CommitmentProvider(
+        ae_title=settings.node.ae_title,
+        examine=held.examine,
+        address_of=partial(report_address, settings),
+    )
+    return CommitmentServices(
+        provider=provider,
+        take=partial(ending.take_report, storage.database),
+        senders=FrontDoor(_senders(settings), anyone=settings.node.accept == "anyone"),
+    )
 
 
 def sources(settings: Settings) -> dict[str, Source]:
@@ -320,6 +358,7 @@ def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
         receipts=receipts,
         is_ours=is_ours,
         door=front_door(settings),
+        commitment=_commitment(settings, storage, receipts),
         maximum_associations=settings.node.maximum_associations,
     )
     completion = Completion(
@@ -365,6 +404,12 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
         destinations=destinations(settings),
         calling_ae=settings.node.ae_title,
         profiles={name: profile.digest for name, profile in wanted.items()},
+        confirmation=Confirmation(
+            database=storage.database,
+            calling_ae=settings.node.ae_title,
+            ways={one.name: Confirm(one.confirm) for one in settings.destinations},
+            commitment_seconds=settings.delivery.commitment_seconds,
+        ),
     )
     worker = Worker(
         database=storage.database,

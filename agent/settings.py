@@ -154,6 +154,7 @@ class DestinationSettings(Section):
     connect_seconds: float = Field(default=10.0, gt=0)
     answer_seconds: float = Field(default=60.0, gt=0)
 
+    confirm: Literal["auto", "commitment", "query", "off"] = "auto"  # proof that it holds them
     results: ResultSettings = ResultSettings()  # what is set here beats the section [results]
 
     _check_title = field_validator("ae_title")(_ae_title)
@@ -164,6 +165,8 @@ class DestinationSettings(Section):
     def _check_keys(self) -> Self:
         given = {key for key in self.model_fields_set if getattr(self, key) not in (None, "")}
         destination_keys.check_together(given, transport=self.transport, url=self.url)
+        if (self.transport, self.confirm) == ("stow", "commitment"):
+            raise ValueError('transport = "stow" knows no confirm = "commitment"')
         return self
 
 
@@ -173,6 +176,7 @@ class DeliverySettings(Section):
     maximum_tries: int = Field(default=20, ge=1)
     first_retry_seconds: float = Field(default=10.0, gt=0)  # doubles with every try
     longest_retry_seconds: float = Field(default=3600.0, gt=0)
+    commitment_seconds: float = Field(default=600.0, gt=0)  # for the answer, then it is asked anew
 
 
 class WorkSettings(Section):

@@ -21,7 +21,7 @@ class StepBroke(Exception):
 
 
 def guarded(name: str, key: StudyKey, step: Callable[P, R]) -> Callable[P, R]:
-    """The step, whose errors may be kept in the engine's tables: ours as they are, others' kinds."""
+    """The step, whose errors the engine may keep: ours as they are, of others only the kind."""
 
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         try:

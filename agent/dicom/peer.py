@@ -1,12 +1,13 @@
 """An association of ours with a peer: who the peer is, how it is opened and how it ends."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation as Role
 from pynetdicom.presentation import PresentationContext
 
 from agent.dicom import wire
@@ -25,11 +26,17 @@ class Destination:
 
 @contextmanager
 def association(
-    destination: Destination, calling_ae: str, contexts: list[PresentationContext]
+    destination: Destination,
+    calling_ae: str,
+    contexts: list[PresentationContext],
+    roles: Sequence[Role] = (),
 ) -> Iterator[Association]:
-    """An association that is released at the end, if it still stands."""
+    """An association that is released at the end, if it still stands.
+
+    Without `roles` we are the user of every service (PS3.7 D.3.3.4).
+    """
     entity = wire.entity(calling_ae)
-    opened = _associate(entity, destination, contexts)
+    opened = _associate(entity, destination, contexts, roles)
     try:
         with wire.answers_for_us(opened):
             try:
@@ -41,12 +48,16 @@ def association(
 
 
 def _associate(
-    entity: wire.Entity, destination: Destination, contexts: list[PresentationContext]
+    entity: wire.Entity,
+    destination: Destination,
+    contexts: list[PresentationContext],
+    roles: Sequence[Role],
 ) -> Association:
     association = entity.associate(
         destination.host,
         destination.port,
         contexts=contexts,
+        ext_neg=list(roles),
         ae_title=destination.ae_title,
         max_pdu=0,
         evt_handlers=[(evt.EVT_CONN_OPEN, wire.send_at_once)],

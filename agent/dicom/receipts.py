@@ -113,6 +113,11 @@ class Receipts:
                 self._unqueued, self._being_rebuilt
             )
 
+    def waiting(self) -> tuple[Instance, ...]:
+        """Images whose file is durable and that have no row yet."""
+        with self._changed:
+            return tuple(self._waiting)
+
     def _run(self) -> None:
         while (batch := self._next_batch()) or self._unqueued_count:
             done = (
