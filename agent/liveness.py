@@ -11,8 +11,9 @@ import threading
 import time
 import uuid
 from datetime import UTC, datetime
+from typing import Protocol
 
-from agent.engine import TRAINING_QUEUE, Jobs, Run, Worker
+from agent.engine import TRAINING_QUEUE, Jobs, Run
 from agent.errors import ConfigurationError
 from storage import executors, studies
 from storage.database import Database, open_database
@@ -72,14 +73,11 @@ class Heart:
         The lease of a host that died there is waited for.
         """
         self._database = open_database(self._url)
-        end = time.monotonic() + self._lease.seconds + 2 * self.beat_seconds
-        while not self._claim():
-            if time.monotonic() > end:
-                raise ConfigurationError(
-                    f"A worker on another host runs as {self._lease.executor_id} on this database; "
-                    "give each its own node.slot."
-                )
-            self._stopping.wait(self.beat_seconds)
+        try:
+            self._take_name()
+        except Exception:
+            self._database.close()
+            raise
         self._thread.start()
 
     def stop(self) -> None:
@@ -94,6 +92,16 @@ class Heart:
             except StorageError as error:  # it runs out by itself
                 logger.warning("The lease stays: %s", error, extra={"action": "lease_left"})
             self._database.close()
+
+    def _take_name(self) -> None:
+        end = time.monotonic() + self._lease.seconds + 2 * self.beat_seconds
+        while not self._claim():
+            if time.monotonic() > end:
+                raise ConfigurationError(
+                    f"A worker on another host runs as {self._lease.executor_id} on this database; "
+                    "give each its own node.slot."
+                )
+            self._stopping.wait(self.beat_seconds)
 
     def _claim(self) -> bool:
         assert self._database is not None
@@ -162,13 +170,24 @@ def _handed_on(database: Database, jobs: Jobs, run: Run) -> bool:
     return not dropped
 
 
+class Busy(Protocol):
+    """What is to be known of a worker."""
+
+    @property
+    def executor_id(self) -> str:
+        """Its name in the engine."""
+
+    def is_busy_with(self, run_id: str) -> bool:
+        """Whether a step of that run is in progress."""
+
+
 class Strays:
     """Finds runs that the engine says this worker has begun, and which it knows nothing of.
 
     So it is where the database broke off just after it had noted the start.
     """
 
-    def __init__(self, jobs: Jobs, worker: Worker) -> None:
+    def __init__(self, jobs: Jobs, worker: Busy) -> None:
         self._jobs = jobs
         self._worker = worker
         self._seen: frozenset[str] = frozenset()

@@ -34,7 +34,9 @@ class Postgres:
         self._server.cleanup()
         shutil.rmtree(self._data, ignore_errors=True)
 
-    def restart(self, *, away_seconds: float = 1.0, meanwhile: Callable[[], None] = lambda: None) -> None:
+    def restart(
+        self, *, away_seconds: float = 1.0, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
         """Stop without a word to anybody, be away for a while, come back."""
         self.stop()
         meanwhile()

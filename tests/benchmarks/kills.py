@@ -54,9 +54,9 @@ def main() -> None:
     sys.exit(0 if verdict.is_clean else 1)
 
 
-def _run(asked: argparse.Namespace, site: Site, server: Postgres | None) -> tuple[
-    killed.Verdict, str
-]:
+def _run(
+    asked: argparse.Namespace, site: Site, server: Postgres | None
+) -> tuple[killed.Verdict, str]:
     points = (*POINTS, ALL) if server else POINTS
     every = asked.kills // (asked.restarts + 1) if asked.restarts else 0
     restarts = 0
@@ -80,7 +80,9 @@ def _run(asked: argparse.Namespace, site: Site, server: Postgres | None) -> tupl
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--backend", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--lease", type=float, default=5.0, help="seconds; PostgreSQL only")
