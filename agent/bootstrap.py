@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from agent import confinement, ending, inference, training_order
+from agent import confinement, ending, inference, training_order, training_queue
 from agent.completeness import Limits
 from agent.completion import Completion
 from agent.composition import Appearance
@@ -37,6 +37,7 @@ from agent.engine import Jobs, Patience, Worker
 from agent.errors import ConfigurationError
 from agent.inference import OnnxModel, Provider
 from agent.inquiries import Inquiries
+from agent.liveness import Heart
 from agent.model_store import ModelStore
 from agent.models_in_use import Models
 from agent.node import Node, Reception, Training, Work
@@ -284,7 +285,23 @@ def training(settings: Settings, storage: Storage, jobs: Jobs) -> Training:
     data_dir = settings.node.data_dir.resolve()
     steps = TrainingSteps(database=storage.database, store=model_store(settings), data_dir=data_dir)
     worker = TrainingWorker(database=storage.database, jobs=jobs, steps=steps)
-    return Training(worker=worker, lock=FileLock(data_dir / "training.lock"))
+    return Training(
+        worker=worker,
+        lock=FileLock(data_dir / "training.lock"),
+        heart=_heart(settings, storage, training_queue.EXECUTOR),
+    )
+
+
+def _heart(settings: Settings, storage: Storage, executor_id: str) -> Heart | None:
+    """What tells other hosts that this one lives; SQLite has none."""
+    if storage.database.engine.dialect.name != "postgresql":
+        return None
+    return Heart(
+        storage.database,
+        executor_id=executor_id,
+        place=f"{socket.gethostname()}:{settings.node.data_dir.resolve()}",
+        lease_seconds=settings.work.lease_seconds,
+    )
 
 
 def front_door(settings: Settings) -> FrontDoor:
@@ -417,7 +434,8 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
         analysis=analysis,
         delivery=delivery,
         # The slot alone, not the host's name: a container that comes back under another name must
-        # find what it left. The lock below keeps two workers out of one slot.
+        # find what it left. The lock below keeps two workers out of one slot, and the lease on
+        # PostgreSQL those of two hosts.
         executor_id=f"worker-{settings.node.slot}",
         step_patience=Patience(
             maximum_tries=settings.work.maximum_tries,
@@ -431,7 +449,13 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
         traces_endpoint=_traces_endpoint(settings),
     )
     lock = FileLock(settings.node.data_dir / f"worker-{settings.node.slot}.lock")
-    return Work(database=storage.database, jobs=jobs, worker=worker, lock=lock)
+    return Work(
+        database=storage.database,
+        jobs=jobs,
+        worker=worker,
+        lock=lock,
+        heart=_heart(settings, storage, worker.executor_id),
+    )
 
 
 def _traces_endpoint(settings: Settings) -> str:

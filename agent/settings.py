@@ -180,10 +180,11 @@ class DeliverySettings(Section):
 
 
 class WorkSettings(Section):
-    """How often a failing step of the analysis is tried."""
+    """How often a failing step of the analysis is tried, and when a worker counts as dead."""
 
     maximum_tries: int = Field(default=3, ge=1)
     first_retry_seconds: float = Field(default=2.0, gt=0)  # doubles with every try
+    lease_seconds: float = Field(default=30.0, ge=5)  # PostgreSQL; then others take its work over
 
 
 class SeriesSettings(Section):

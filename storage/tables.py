@@ -10,6 +10,7 @@ feedback                      what radiologists said of studies
 model_version ─┬─ threshold_set    the model folders the node knows, and thresholds made for them
                └─ activation       what has read studies from when on; the newest row is in force
 training_run                  trainings that were asked for
+executor, takeover            which workers live, what was taken over from dead ones (PostgreSQL)
 audit_event                   who changed what, each row sealed by a hash over the one before
 """
 
@@ -342,6 +343,22 @@ training_run = Table(
     Column("finished_at", UtcTime),
     Column("error", Words),
     Column("candidate_version", Text),
+)
+
+executor = Table(
+    "executor",
+    metadata,
+    Column("executor_id", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("alive_until", UtcTime, nullable=False),
+)
+
+takeover = Table(
+    "takeover",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("count", Integer, nullable=False),
 )
 
 audit_event = Table(

@@ -29,7 +29,7 @@ QUICK_SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
 def postgres_url() -> Iterator[str]:
     """The maintenance database of a PostgreSQL server that lives as long as the session."""
     folder = Path(tempfile.mkdtemp(prefix="nsv-pg-"))  # a short path: it holds the socket
-    server = _start(folder / "data")
+    server = start_server(folder / "data")
     try:
         url = _named(str(server.get_uri()), "postgres")
         _administer(url, *(f"ALTER SYSTEM SET {name} = off" for name in QUICK_SETTINGS))
@@ -104,7 +104,8 @@ def database(database_url: str) -> Iterator[Database]:
     opened.close()
 
 
-def _start(data: Path) -> Any:
+def start_server(data: Path) -> Any:
+    """A PostgreSQL server of its own on a local socket; the caller cleans it up."""
     with warnings.catch_warnings():
         # At import it asks for a runtime folder, which a container's root has not.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
