@@ -1,6 +1,6 @@
 """Which executors live, and how often a run was taken over from a dead one.
 
-Revision 0006, after 0004, 2026-11-26
+Revision 0006, after 0005, 2026-11-26
 """
 
 import sqlalchemy as sa

@@ -1,6 +1,6 @@
 """No free text from headers and peers any more; the audit can only be added to.
 
-Revision 0007, after 0004, 2026-11-26
+Revision 0007, after 0006, 2026-11-26
 """
 
 import re
