@@ -8,18 +8,20 @@ delivery queue is apart, so that it never waits for a PACS.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ParamSpec, Protocol, TypeVar
 
 from dbos import DBOS, DBOSClient, DBOSConfig, EnqueueOptions, StepOptions
-from dbos import error as dbos_errors
 from sqlalchemy.orm import Session
 
-from agent.errors import AgentError
+from agent import step_errors
 from storage import registry, studies
 from storage.database import Database
-from storage.errors import Conflict, NotFound
+from storage.errors import DatabaseAway
 from storage.records import Priority, Study, StudyKey
 
 P = ParamSpec("P")
@@ -36,10 +38,13 @@ TRAINING_QUEUE = "training"  # taken from by `training_queue` alone
 DELIVERIES_AT_ONCE = 8
 POLL_SECONDS = 0.2
 RECOVERIES = 3  # how often a run may take the process down with it
+DATABASE_RETRY_SECONDS = 1.0
 _PRIORITIES = {Priority.STAT: 1, Priority.ROUTINE: 10}  # 1 runs first
 _LAST = 1000
 _LIVE = ["ENQUEUED", "DELAYED", "PENDING"]
-_BROKEN = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+# A run is cancelled before its study has ended only where it took too many workers down.
+_BROKEN = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED"]
+_FAILURE = "failure"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +58,15 @@ class Patience:
     def wait_seconds(self, tries: int) -> float:
         """How long to wait after that many tries."""
         return float(min(self.first_retry_seconds * 2.0 ** (tries - 1), self.longest_retry_seconds))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run that an executor has begun."""
+
+    run_id: str
+    queue: str
+    executor_id: str
 
 
 class AnalysisSteps(Protocol):
@@ -90,7 +104,11 @@ class Jobs:
 
     def __init__(self, database: Database) -> None:
         DBOS.migrate(database.url)
-        self._client = DBOSClient(system_database_url=database.url, lazy=True)
+        self._database = database
+        # Who asks is told that the database is away; only a worker's steps wait for it.
+        self._client = DBOSClient(
+            system_database_url=database.url, lazy=True, retry_connection_errors=False
+        )
 
     def close(self) -> None:
         """Let go of the database."""
@@ -102,7 +120,7 @@ class Jobs:
 
     def submit_failure(self, session: Session, study: Study, why: str) -> None:
         """Enqueue the report that says why there is no result, in the caller's transaction."""
-        self._enqueue_for(study, session, "report_failure", DELIVERY_QUEUE, "failure", why)
+        self._enqueue_for(study, session, "report_failure", DELIVERY_QUEUE, _FAILURE, why)
 
     def submit_delivery(
         self, session: Session, study: Study, destination: str, *, number: int, delay_seconds: float
@@ -130,19 +148,16 @@ class Jobs:
 
     def submit_training(self, session: Session, name: str) -> None:
         """Enqueue a training, or what is left of it, in the caller's transaction."""
-        before = self._client.list_workflows(
-            workflow_id_prefix=_trainings(name), load_input=False, load_output=False
-        )
-        number = f"{_trainings(name)}{len(before) + 1}"
+        number = f"{_trainings(name)}{len(self._ids(_trainings(name), None)) + 1}"
         self._enqueue(session, "retrain_model", TRAINING_QUEUE, number, name)
 
     def training_is_live(self, name: str) -> bool:
         """Whether anything is queued or running for a training."""
-        return bool(self._in_states(_trainings(name), _LIVE))
+        return bool(self._ids(_trainings(name), _LIVE))
 
     def cancel_training(self, name: str) -> None:
         """Let nothing more begin for a training."""
-        self._client.cancel_workflows(self._in_states(_trainings(name), _LIVE))
+        self._cancel(self._ids(_trainings(name), _LIVE))
 
     def _enqueue_for(
         self,
@@ -190,7 +205,7 @@ class Jobs:
 
     def cancel(self, study: Study) -> None:
         """Stop the study's runs at their next step."""
-        self._client.cancel_workflows(self._runs(study, _LIVE))
+        self._cancel(self._runs(study, _LIVE))
 
     def is_live(self, study: Study) -> bool:
         """Whether anything is queued or running for the study's current attempt."""
@@ -200,14 +215,47 @@ class Jobs:
         """Whether a run of the current attempt ended without having ended the study."""
         return bool(self._runs(study, _BROKEN))
 
-    def _runs(self, study: Study, states: list[str]) -> list[str]:
-        return self._in_states(_prefix(study), states)
+    def can_report_failure(self, study: Study) -> bool:
+        """Whether the current attempt has not been asked for that report yet."""
+        return f"{_prefix(study)}{_FAILURE}" not in self._runs(study, None)
 
-    def _in_states(self, prefix: str, states: list[str]) -> list[str]:
-        runs = self._client.list_workflows(
-            workflow_id_prefix=prefix, status=states, load_input=False, load_output=False
-        )
+    def begun(self) -> list[Run]:
+        """The runs that an executor has begun and not ended, whether it lives or not."""
+        with self._database.named_errors():
+            found = self._client.list_workflows(
+                status="PENDING", load_input=False, load_output=False
+            )
+        return [
+            Run(
+                run_id=one.workflow_id,
+                queue=one.queue_name or ANALYSIS_QUEUE,
+                executor_id=one.executor_id or "",
+            )
+            for one in found
+        ]
+
+    def queue_again(self, run: Run) -> None:
+        """Let another executor go on with a run; of who had begun it nothing more is recorded."""
+        with self._database.named_errors():
+            self._client.resume_workflows([run.run_id], queue_name=run.queue)
+
+    def drop(self, run: Run) -> None:
+        """Let a run end as broken."""
+        self._cancel([run.run_id])
+
+    def _runs(self, study: Study, states: list[str] | None) -> list[str]:
+        return self._ids(_prefix(study), states)
+
+    def _ids(self, prefix: str, states: list[str] | None) -> list[str]:
+        with self._database.named_errors():
+            runs = self._client.list_workflows(
+                workflow_id_prefix=prefix, status=states, load_input=False, load_output=False
+            )
         return [run.workflow_id for run in runs]
+
+    def _cancel(self, run_ids: list[str]) -> None:
+        with self._database.named_errors():
+            self._client.cancel_workflows(run_ids)
 
 
 def _prefix(study: Study) -> str:
@@ -275,9 +323,23 @@ class Worker:
         self._executor_id = executor_id
         self._step_patience = step_patience
         self._delivery_patience = delivery_patience
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._busy: Counter[str] = Counter()  # steps in progress by run
+
+    @property
+    def executor_id(self) -> str:
+        """Under this name the engine notes whose runs are whose."""
+        return self._executor_id
+
+    def is_busy_with(self, run_id: str) -> bool:
+        """Whether a step of that run is in progress here."""
+        with self._lock:
+            return self._busy[run_id] > 0
 
     def start(self) -> None:
         """Take up what a crash left behind, then what is queued."""
+        self._stopping.clear()
         run_queues(
             self._database,
             self._executor_id,
@@ -288,6 +350,7 @@ class Worker:
 
     def stop(self, *, patience_seconds: int = 20) -> None:
         """Finish the running steps if they are quick, and let the next start take up the rest."""
+        self._stopping.set()
         stop_queues(patience_seconds=patience_seconds)
 
     def _register(self) -> None:
@@ -298,10 +361,11 @@ class Worker:
             try:
                 for name, step in self._analysis.in_order:
                     self._run(name, key, step, key)
-            except Exception as error:  # noqa: BLE001  the border: reported below, never lost
-                self._report_failure(key, _plainly(error))
-            else:
                 self._run("hand_over", key, self._hand_over, key)
+            except Exception as error:  # noqa: BLE001  the border: reported below, never lost
+                if step_errors.waits(error, key):
+                    return
+                self._report_failure(key, step_errors.plainly(error))
 
         @DBOS.workflow(name="report_failure", max_recovery_attempts=RECOVERIES)
         def report_failure(key: StudyKey, why: str) -> None:
@@ -309,8 +373,7 @@ class Worker:
 
         @DBOS.workflow(name="deliver_results", max_recovery_attempts=RECOVERIES)
         def deliver_results(key: StudyKey, destination: str, number: int) -> None:
-            problem = self._run("deliver", key, self._delivery.deliver, key, destination)
-            self._run("settle", key, self._settle, key, destination, number, problem)
+            self._deliver(key, destination, number)
 
         @DBOS.workflow(name="try_shadow", max_recovery_attempts=RECOVERIES)
         def try_shadow(key: StudyKey) -> None:
@@ -319,12 +382,20 @@ class Worker:
             except Exception as error:  # noqa: BLE001  a trial must not disturb anything
                 logger.error(
                     "The model on trial failed: %s",
-                    _plainly(error),
+                    step_errors.plainly(error),
                     extra={"action": "shadow_failed", "study": key},
                 )
 
         # The engine finds them by name.
         del analyse_study, report_failure, deliver_results, try_shadow
+
+    def _deliver(self, key: StudyKey, destination: str, number: int) -> None:
+        try:
+            problem = self._run("deliver", key, self._delivery.deliver, key, destination)
+            self._run("settle", key, self._settle, key, destination, number, problem)
+        except Exception as error:
+            if not step_errors.waits(error, key):
+                raise
 
     def _report_failure(self, key: StudyKey, why: str) -> None:
         logger.error("Not analysed: %s", why, extra={"action": "analysis_failed", "study": key})
@@ -332,7 +403,9 @@ class Worker:
             self._run("give_up", key, self._analysis.give_up, key, why)
             self._run("hand_over", key, self._hand_over, key)
         except Exception as error:  # noqa: BLE001  not even a report: at least the state must say so
-            self._run("abandon", key, self._abandon, key, f"{why} {_plainly(error)}")
+            if step_errors.waits(error, key):
+                return
+            self._run("abandon", key, self._abandon, key, f"{why} {step_errors.plainly(error)}")
 
     def _run(
         self, name: str, key: StudyKey, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs
@@ -343,10 +416,37 @@ class Worker:
             max_attempts=self._step_patience.maximum_tries,
             interval_seconds=self._step_patience.first_retry_seconds,
             backoff_rate=2.0,
-            should_retry=_may_help,
+            should_retry=step_errors.may_help,
         )
         logger.info("Step %s", name, extra={"action": "step_started", "step": name, "study": key})
-        return DBOS.run_step(options, step, *args, **kwargs)
+        with self._noted(DBOS.workflow_id or ""):
+            patient = self._outlasting(step_errors.guarded(name, key, step))
+            return DBOS.run_step(options, patient, *args, **kwargs)
+
+    @contextmanager
+    def _noted(self, run_id: str) -> Iterator[None]:
+        with self._lock:
+            self._busy[run_id] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._busy[run_id] -= 1
+                self._busy += Counter()  # drops what is down to nothing
+
+    def _outlasting(self, step: Callable[P, R]) -> Callable[P, R]:
+        """The step, which a database that is away holds up but does not make fail."""
+
+        def patient(*args: P.args, **kwargs: P.kwargs) -> R:
+            while True:
+                try:
+                    return step(*args, **kwargs)
+                except DatabaseAway as error:
+                    logger.warning("A step waits: %s", error, extra={"action": "step_waits"})
+                    if self._stopping.wait(DATABASE_RETRY_SECONDS):
+                        raise
+
+        return patient
 
     def _hand_over(self, key: StudyKey) -> None:
         with self._database.begin() as session:
@@ -374,18 +474,3 @@ class Worker:
     def _abandon(self, key: StudyKey, why: str) -> None:
         with self._database.begin() as session:
             self._delivery.abandon(session, key, why)
-
-
-def _may_help(error: BaseException) -> bool:
-    if isinstance(error, Conflict | NotFound):  # cancelled meanwhile, or the row is gone
-        return False
-    return error.retryable if isinstance(error, AgentError) else True
-
-
-def _plainly(error: BaseException) -> str:
-    """A sentence without anything that a lower layer may have quoted from the data."""
-    if isinstance(error, dbos_errors.DBOSMaxStepRetriesExceeded) and error.errors:
-        return _plainly(error.errors[-1])
-    if isinstance(error, AgentError):
-        return str(error)
-    return f"An internal error ({type(error).__name__}) stopped the analysis."

@@ -74,8 +74,8 @@ def _received(facts: StudyFacts) -> list[str]:
 
 def _series(one: SeriesDecision) -> str:
     verb = "was read" if one.chosen else "was not read"
-    name = one.description or "without description"
-    return f'"{name}" ({one.modality}, {one.instance_count} images) {verb}: {one.reason}'
+    images = f"{one.modality}, {one.instance_count} images"
+    return f"Series {one.number} ({images}) {verb}: {one.reason}"
 
 
 def _result(facts: StudyFacts) -> list[str]:

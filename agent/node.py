@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,12 @@ from filelock import FileLock, Timeout
 
 from agent import liveness
 from agent.completion import Completion
-from agent.dicom import receipts as receiving
+from agent.dicom import recovery
 from agent.dicom.listener import Listener
 from agent.dicom.receipts import Receipts
 from agent.engine import Jobs, Worker
 from agent.errors import ConfigurationError
+from agent.liveness import Heart, Strays
 from agent.status import workers
 from agent.status.server import StatusServer
 from agent.training_queue import TrainingWorker
@@ -40,7 +42,7 @@ class Reception:
     def start(self) -> None:
         """Repair what a crash left, then accept associations."""
         self.store.sweep()
-        receiving.rebuild(self.store, self.database)
+        recovery.rebuild(self.store, self.database)
         self.receipts.start()
         self.listener.start()
         self.completion.start()
@@ -53,19 +55,37 @@ class Reception:
 
 
 class Work:
-    """The working role: runs the queue and finds studies that have lost their work."""
+    """The working role: runs the queue, and finds work that nobody does any more.
 
-    def __init__(self, *, database: Database, jobs: Jobs, worker: Worker, lock: FileLock) -> None:
+    `heart` is there where several hosts share the work.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        jobs: Jobs,
+        worker: Worker,
+        lock: FileLock,
+        heart: Heart | None = None,
+    ) -> None:
         self._database = database
         self._jobs = jobs
         self._worker = worker
         self._lock = lock
+        self._heart = heart
+        self._strays = Strays(jobs, worker)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="reconcile", daemon=True)
 
     @property
     def _lock_file(self) -> Path:
         return Path(self._lock.lock_file)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a worker on another host has taken this slot."""
+        return self._heart is not None and self._heart.is_lost
 
     def start(self) -> None:
         """Take this slot, then take up work. Raises ConfigurationError when the slot is taken."""
@@ -75,6 +95,8 @@ class Work:
             raise ConfigurationError(
                 "Another worker already runs in this slot; give each its own node.slot."
             ) from error
+        if self._heart:
+            self._heart.start()
         self._worker.start()
         workers.sign(self._lock_file)
         self._thread.start()
@@ -84,27 +106,49 @@ class Work:
         self._stopping.set()
         self._worker.stop()
         self._thread.join()
+        if self._heart:
+            self._heart.stop()
         workers.unsign(self._lock_file)
         self._lock.release()
 
     def _watch(self) -> None:
+        pause_seconds = self._heart.beat_seconds if self._heart else RECONCILE_SECONDS
+        next_reconcile = time.monotonic()
         while True:
-            with contextlib.suppress(OSError):  # a sign that is late is an alarm, no more
-                workers.sign(self._lock_file)
+            due = time.monotonic() >= next_reconcile
+            if due:
+                next_reconcile = time.monotonic() + RECONCILE_SECONDS
+                with contextlib.suppress(OSError):  # a sign that is late is an alarm, no more
+                    workers.sign(self._lock_file)
             try:
-                liveness.reconcile(self._database, self._jobs)
+                self._look(reconcile=due)
             except StorageError as error:
                 logger.warning("Reconciling waits: %s", error, extra={"action": "reconcile_waits"})
-            if self._stopping.wait(RECONCILE_SECONDS):
+            if self._stopping.wait(pause_seconds):
                 return
+
+    def _look(self, *, reconcile: bool) -> None:
+        if self._heart and self._heart.may_judge:
+            liveness.take_over(self._database, self._jobs)
+        if reconcile:
+            self._strays.look()
+            liveness.reconcile(self._database, self._jobs)
 
 
 class Training:
     """The training role: runs the training queue, and only that."""
 
-    def __init__(self, *, worker: TrainingWorker, lock: FileLock) -> None:
+    def __init__(
+        self, *, worker: TrainingWorker, lock: FileLock, heart: Heart | None = None
+    ) -> None:
         self._worker = worker
         self._lock = lock
+        self._heart = heart
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a process on another host trains instead."""
+        return self._heart is not None and self._heart.is_lost
 
     def take_slot(self) -> bool:
         """Become the one that trains on this node; False where another process is."""
@@ -118,11 +162,15 @@ class Training:
         """Take up work. Raises ConfigurationError when another process trains."""
         if not self._lock.is_locked and not self.take_slot():
             raise ConfigurationError("Another process of this node trains already.")
+        if self._heart:
+            self._heart.start()
         self._worker.start()
 
     def stop(self) -> None:
         """Break off; the rest waits for the next start."""
         self._worker.stop()
+        if self._heart:
+            self._heart.stop()
         self._lock.release()
 
 
@@ -136,6 +184,11 @@ class Node:
     work: Work | None
     status: StatusServer | None = None
     training: Training | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether a process on another host has taken the place of this one, which must end."""
+        return any(role.is_lost for role in (self.work, self.training) if role)
 
     def start(self) -> None:
         """Work first, so that nothing received waits for it."""

@@ -58,7 +58,8 @@ class NodeSettings(Section):
     data_dir: Path = Path("data")
     database_url: str = ""  # empty: SQLite in data_dir
     slot: str = "0"  # names this worker among all that share data_dir
-    reserve_gb: float = Field(default=2.0, ge=0)  # free space below which images are refused
+    reserve_gb: float = Field(default=5.0, ge=0)  # free space below which images are refused
+    watermark_percent: float = Field(default=75.0, gt=0, le=100)  # of the disk; 100: only the above
     maximum_associations: int = Field(default=20, ge=1)
     accept: Literal["peers", "anyone"] = "peers"  # who may send beside this machine itself
 
@@ -153,6 +154,7 @@ class DestinationSettings(Section):
     connect_seconds: float = Field(default=10.0, gt=0)
     answer_seconds: float = Field(default=60.0, gt=0)
 
+    confirm: Literal["auto", "commitment", "query", "off"] = "auto"  # proof that it holds them
     results: ResultSettings = ResultSettings()  # what is set here beats the section [results]
 
     _check_title = field_validator("ae_title")(_ae_title)
@@ -163,6 +165,8 @@ class DestinationSettings(Section):
     def _check_keys(self) -> Self:
         given = {key for key in self.model_fields_set if getattr(self, key) not in (None, "")}
         destination_keys.check_together(given, transport=self.transport, url=self.url)
+        if (self.transport, self.confirm) == ("stow", "commitment"):
+            raise ValueError('transport = "stow" knows no confirm = "commitment"')
         return self
 
 
@@ -172,13 +176,15 @@ class DeliverySettings(Section):
     maximum_tries: int = Field(default=20, ge=1)
     first_retry_seconds: float = Field(default=10.0, gt=0)  # doubles with every try
     longest_retry_seconds: float = Field(default=3600.0, gt=0)
+    commitment_seconds: float = Field(default=600.0, gt=0)  # for the answer, then it is asked anew
 
 
 class WorkSettings(Section):
-    """How often a failing step of the analysis is tried."""
+    """How often a failing step of the analysis is tried, and when a worker counts as dead."""
 
     maximum_tries: int = Field(default=3, ge=1)
     first_retry_seconds: float = Field(default=2.0, gt=0)  # doubles with every try
+    lease_seconds: float = Field(default=30.0, ge=5)  # PostgreSQL; then others take its work over
 
 
 class SeriesSettings(Section):

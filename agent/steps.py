@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from pydicom.dataset import Dataset
+from sqlalchemy.orm import Session
 
 from agent import composition, examination
 from agent.composition import Appearance
@@ -83,16 +84,21 @@ class AnalysisSteps:
     def analyse(self, key: StudyKey) -> None:
         """Run the model, unless an earlier attempt already did, and keep what it said."""
         with self.database.read() as session:
-            earlier = results.analysis_of(session, key)
             wanted = studies.get(session, key).model_folder
-        if earlier is not None and earlier.reason_code != Reason.TECHNICAL_FAILURE:
-            return
+            if _is_read(session, key):
+                return
         model = self.models(wanted)
         reading = self._read(key)
         result = self._held(reading, model) or examination.examine(reading, model).result
-        if isinstance(result, Findings):
-            self._keep(key, FINDINGS_FILE, archive.to_bytes(result))
-        self._record(key, reading, result, model)
+        with self.database.begin() as session:
+            studies.get(session, key, lock=True)
+            # A worker that was frozen comes back after another has read the study, and perhaps
+            # built results from what that one said: the first word holds.
+            if _is_read(session, key):
+                return
+            if isinstance(result, Findings):
+                self._keep(key, FINDINGS_FILE, archive.to_bytes(result))
+            self._save(session, key, reading, result, model)
 
     def try_shadow(self, key: StudyKey) -> None:
         """Let the model on trial read the study as well; nothing of that leaves the node."""
@@ -171,18 +177,28 @@ class AnalysisSteps:
         shadow: bool = False,
     ) -> None:
         with self.database.begin() as session:
-            inputs = studies.instances_of(session, key)
-            analysis = examination.record(
-                reading,
-                result,
-                model,
-                input_sha256=examination.input_digest(key, inputs),
-                created_at=_now(),
-            )
-            found = examination.lesions(
-                reading.study_uid, result, analysis, self.appearance.namespace
-            )
-            results.save_analysis(session, key, analysis, found, shadow=shadow)
+            self._save(session, key, reading, result, model, shadow=shadow)
+
+    def _save(
+        self,
+        session: Session,
+        key: StudyKey,
+        reading: Reading,
+        result: Findings | NotAnalysed,
+        model: AnomalyModel,
+        *,
+        shadow: bool = False,
+    ) -> None:
+        inputs = studies.instances_of(session, key)
+        analysis = examination.record(
+            reading,
+            result,
+            model,
+            input_sha256=examination.input_digest(key, inputs),
+            created_at=_now(),
+        )
+        found = examination.lesions(reading.study_uid, result, analysis, self.appearance.namespace)
+        results.save_analysis(session, key, analysis, found, shadow=shadow)
 
     def _build(
         self, key: StudyKey, study: Study, analysis: Analysis, wanted: Mapping[SopUid, Profile]
@@ -244,6 +260,12 @@ class AnalysisSteps:
 
     def _keep(self, key: StudyKey, name: str, data: bytes) -> None:
         self.store.keep_result(key, name, data)
+
+
+def _is_read(session: Session, key: StudyKey) -> bool:
+    """Whether an analysis of the revision stands; one that failed does not."""
+    earlier = results.analysis_of(session, key)
+    return earlier is not None and earlier.reason_code != Reason.TECHNICAL_FAILURE
 
 
 def _now() -> datetime:

@@ -11,14 +11,21 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from storage.errors import Conflict, StorageError
+from storage.errors import Conflict, DatabaseAway, StorageError
 
 BUSY_TIMEOUT_SECONDS = 60.0  # how long a SQLite writer waits for the one before it
 CONNECT_TIMEOUT_SECONDS = 10  # PostgreSQL
+SILENCE_SECONDS = 20  # PostgreSQL: a server that acknowledges nothing for so long is gone
 MIGRATION_LOCK = 0x6E657572  # any number, the same in every process
 
 
@@ -38,20 +45,20 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Session]:
         """A transaction that is committed at the end of the block and rolled back on an error."""
-        with self._named_errors(), Session(self.engine) as session, session.begin():
+        with self.named_errors(), Session(self.engine) as session, session.begin():
             yield session
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A transaction in which the database refuses every change."""
-        with self._named_errors(), Session(self._reading) as session, session.begin():
+        with self.named_errors(), Session(self._reading) as session, session.begin():
             yield session
 
     def migrate(self) -> None:
         """Bring the schema up to date. Several processes may do so at once: one works, all wait."""
         config = Config()
         config.set_main_option("script_location", "storage:migrations")
-        with self._named_errors(), self.engine.begin() as connection:
+        with self.named_errors(), self.engine.begin() as connection:
             if connection.dialect.name == "postgresql":  # SQLite: BEGIN IMMEDIATE holds the lock
                 connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             config.attributes["connection"] = connection
@@ -73,7 +80,8 @@ class Database:
         self.engine.dispose()
 
     @contextmanager
-    def _named_errors(self) -> Iterator[None]:
+    def named_errors(self) -> Iterator[None]:
+        """Errors of the driver become ours, with a sentence."""
         try:
             yield
         except (DBAPIError, PoolTimeout) as error:
@@ -81,7 +89,8 @@ class Database:
             reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
             if isinstance(error, IntegrityError):
                 raise Conflict(f"This contradicts what is stored: {reason}.") from error
-            raise StorageError(
+            away = isinstance(error, OperationalError | InterfaceError | PoolTimeout)
+            raise (DatabaseAway if away else StorageError)(
                 f"{self!r} cannot be used: {reason}. Check that it is reachable, writable and "
                 "migrated, and that `node.database_url` is right."
             ) from error
@@ -115,6 +124,11 @@ def _postgresql_engine(url: URL) -> Engine:
         connect_args={
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
             "application_name": "neurosieve",
+            # Without these a transaction waits a quarter of an hour for a host that vanished.
+            "tcp_user_timeout": SILENCE_SECONDS * 1000,
+            "keepalives_idle": SILENCE_SECONDS // 2,
+            "keepalives_interval": SILENCE_SECONDS // 4,
+            "keepalives_count": 2,
         },
     )
 

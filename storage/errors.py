@@ -3,7 +3,8 @@
 StorageError
  ├── NotFound     the named row or file does not exist
  ├── Conflict     the change contradicts what is already stored
- └── StoreFull    no room to keep another file safely
+ ├── StoreFull    no room to keep another file safely
+ └── DatabaseAway the database does not answer, or is locked by others for too long
 """
 
 
@@ -21,3 +22,7 @@ class Conflict(StorageError):
 
 class StoreFull(StorageError):
     """There is no room to keep another file safely."""
+
+
+class DatabaseAway(StorageError):
+    """The database does not answer, or is locked by others for too long: it may come back."""

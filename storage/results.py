@@ -188,6 +188,8 @@ def record_delivery(
             status=status,
             error=error,
             updated_at=now,
+            proof=None,
+            transaction_uid=None,
         )
     )
 

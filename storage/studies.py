@@ -64,9 +64,9 @@ _NEXT: dict[StudyState, frozenset[StudyState]] = {
 _UNFINISHED = frozenset(_NEXT) - TERMINAL_STATES - {_S.RECEIVING}
 
 
-def get(session: Session, key: StudyKey) -> Study:
-    """The revision that a key names."""
-    return rows.study(session, key)
+def get(session: Session, key: StudyKey, *, lock: bool = False) -> Study:
+    """The revision that a key names; with `lock` nobody else changes it in this transaction."""
+    return rows.study(session, key, lock=lock)
 
 
 def latest(session: Session, study_uid: StudyUid) -> Study:

@@ -29,7 +29,7 @@ QUICK_SETTINGS = ("fsync", "synchronous_commit", "full_page_writes")
 def postgres_url() -> Iterator[str]:
     """The maintenance database of a PostgreSQL server that lives as long as the session."""
     folder = Path(tempfile.mkdtemp(prefix="nsv-pg-"))  # a short path: it holds the socket
-    server = _start(folder / "data")
+    server = start_server(folder / "data")
     try:
         url = _named(str(server.get_uri()), "postgres")
         _administer(url, *(f"ALTER SYSTEM SET {name} = off" for name in QUICK_SETTINGS))
@@ -83,6 +83,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid()",
         "DROP SCHEMA IF EXISTS dbos CASCADE",
+        "SET session_replication_role = replica",  # the audit refuses to be emptied
         *(f"DELETE FROM {name}" for name in tables_in_order),
     )
 
@@ -103,7 +104,8 @@ def database(database_url: str) -> Iterator[Database]:
     opened.close()
 
 
-def _start(data: Path) -> Any:
+def start_server(data: Path) -> Any:
+    """A PostgreSQL server of its own on a local socket; the caller cleans it up."""
     with warnings.catch_warnings():
         # At import it asks for a runtime folder, which a container's root has not.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")

@@ -38,7 +38,11 @@ class RunningNode:
     destinations: tuple[AnyDestination, ...] = ()
     profiles: dict[str, list[str]] = field(default_factory=dict)  # TOML lines by destination
     role: str = "serve"
+    slot: str = "0"
+    lease_seconds: float = 30.0
+    results: tuple[str, ...] = ()  # TOML lines
     status: tuple[str, ...] = ("enabled = false",)  # TOML lines; many nodes run side by side
+    logging: tuple[str, ...] = ('format = "json"',)  # TOML lines; `events` reads JSON alone
     quiet_seconds: float = 0.5
     completion: tuple[str, ...] = ()  # more TOML lines of that section
     peers: tuple[str, ...] = ()  # TOML lines, each table with its heading
@@ -51,7 +55,11 @@ class RunningNode:
     @property
     def log(self) -> Path:
         """Everything the node ever logged, over all its starts."""
-        return self.folder / f"{self.role}.log"
+        return self.folder / f"{self._name}.log"
+
+    @property
+    def _name(self) -> str:
+        return self.role if self.slot == "0" else f"{self.role}-{self.slot}"
 
     @property
     def address(self) -> Destination:
@@ -71,12 +79,17 @@ class RunningNode:
             f"port = {self.port}",
             f'data_dir = "{(self.folder / "data").as_posix()}"',
             f'database_url = "{self.database_url}"',
+            f'slot = "{self.slot}"',
             "reserve_gb = 0.0",
+            "watermark_percent = 100.0",
             "[completion]",
             f"quiet_seconds = {self.quiet_seconds}",
             *self.completion,
             "[work]",
             "first_retry_seconds = 0.1",
+            f"lease_seconds = {self.lease_seconds}",
+            "[results]",
+            *self.results,
             "[delivery]",
             f"first_retry_seconds = {self.retry_seconds}",
             f"maximum_tries = {self.maximum_tries}",
@@ -86,7 +99,7 @@ class RunningNode:
             "[status]",
             *self.status,
             "[log]",
-            'format = "json"',
+            *self.logging,
             *self.peers,
         ]
         for peer in self.destinations:
@@ -94,7 +107,7 @@ class RunningNode:
             if peer.name in self.profiles:
                 lines += ["[destinations.results]", *self.profiles[peer.name]]
         self.folder.mkdir(parents=True, exist_ok=True)
-        file = self.folder / f"{self.role}.toml"
+        file = self.folder / f"{self._name}.toml"
         file.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return file
 

@@ -115,13 +115,14 @@ def _disk(values: "Settings") -> str:
     from storage.errors import StoreFull
     from storage.files import BYTES_PER_GB
 
-    store = bootstrap.open_store(values)
-    free_gb = store.free_bytes() / BYTES_PER_GB
-    if store.free_bytes() < store.reserve_bytes:
+    room = bootstrap.open_store(values).room()
+    free_gb, kept_gb = room.free_bytes / BYTES_PER_GB, room.kept_bytes / BYTES_PER_GB
+    if room.free_bytes < room.kept_bytes:
         raise StoreFull(
-            f"{free_gb:.1f} GB free is less than node.reserve_gb: images are refused; make room."
+            f"{free_gb:.1f} GB are free, and node.reserve_gb and node.watermark_percent keep "
+            f"{kept_gb:.1f} GB: images are refused; make room."
         )
-    return f"{free_gb:.1f} GB free, {values.node.reserve_gb:.1f} GB kept in reserve"
+    return f"{free_gb:.1f} GB free, {kept_gb:.1f} GB kept in reserve"
 
 
 def _database(values: "Settings") -> str:

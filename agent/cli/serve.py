@@ -44,10 +44,13 @@ def work(
 
 
 def _run(config: ConfigOption, *, listens: bool, works: bool, trains: bool = False) -> None:
-    from agent import bootstrap, logs, settings
+    from agent import bootstrap, confinement, logs, settings
+    from agent.errors import ConfigurationError
 
+    confinement.forbid_core_dumps()
     values = settings.load(config)
     logs.configure(level=values.log.level, as_json=values.log.format == "json")
+    logs.catch_all()
     stopping = threading.Event()
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):  # SIGBREAK: Windows services
         if hasattr(signal, name):
@@ -56,6 +59,11 @@ def _run(config: ConfigOption, *, listens: bool, works: bool, trains: bool = Fal
     node.start()
     port = f" port={node.reception.listener.port}" if node.reception else ""
     typer.echo(f"ready ae={values.node.ae_title}{port}")
-    while not stopping.wait(1.0):  # a bounded wait, so that signals are seen on Windows too
+    # A bounded wait, so that signals are seen on Windows too.
+    while not stopping.wait(1.0) and not node.is_lost:
         pass
     node.stop()
+    if node.is_lost:
+        raise ConfigurationError(
+            "A worker on another host has taken this slot; give each its own node.slot."
+        )

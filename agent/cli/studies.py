@@ -116,7 +116,7 @@ def show_study(
 
 
 _PARTS = {
-    "series": ("description", "modality", "instance_count", "chosen", "reason"),
+    "series": ("number", "modality", "instance_count", "chosen", "reason"),
     "lesions": ("number", "volume_ml", "diameter_mm", "side", "level", "mass_like", "slice_index"),
     "objects": ("role", "sop_uid", "size_bytes", "sha256"),
     "deliveries": ("destination", "sop_uid", "state", "attempts", "status", "error"),

@@ -13,7 +13,7 @@ from pynetdicom import build_context
 
 from agent.dicom import peer
 from agent.dicom.peer import Destination
-from agent.errors import PeerError
+from agent.errors import NotOffered, PeerError
 from storage.records import SeriesUid, SopUid, StudyUid
 
 FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")  # Study Root, PS3.4 C.6.2
@@ -50,17 +50,13 @@ def series_of(
     ]
 
 
-def instances_of(
-    destination: Destination, study_uid: StudyUid, series_uid: SeriesUid, *, calling_ae: str
-) -> frozenset[SopUid]:
-    """The instances of a series that the peer holds. Raises `PeerError` as `series_of` does."""
-    return frozenset(classes_of(destination, study_uid, series_uid, calling_ae=calling_ae))
-
-
 def classes_of(
     destination: Destination, study_uid: StudyUid, series_uid: SeriesUid, *, calling_ae: str
 ) -> dict[SopUid, str]:
-    """The same with the SOP class of each, an empty text where the peer does not say."""
+    """The instances of a series and the SOP class of each, an empty text where the peer is silent.
+
+    Raises `PeerError` as `series_of` does.
+    """
     keys = _keys(
         "IMAGE", StudyInstanceUID=study_uid, SeriesInstanceUID=series_uid, SOPInstanceUID=""
     )
@@ -102,7 +98,7 @@ def move_series(
 def _find(destination: Destination, keys: Dataset, calling_ae: str) -> Iterator[Dataset]:
     with peer.association(destination, calling_ae, [build_context(FIND)]) as association:
         if not association.accepted_contexts:
-            raise PeerError(f"{destination.name} does not accept C-FIND.")
+            raise NotOffered(f"{destination.name} does not accept C-FIND.")
         for answer, found in association.send_c_find(keys, FIND):
             status = answer.get("Status")
             if status is None:

@@ -5,14 +5,13 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 
-from agent.dicom import series_rules
-from agent.dicom.frames import DAMAGED, Frame
+from agent.dicom import file_reader, series_rules
+from agent.dicom.frames import Frame
 from agent.dicom.series_rules import SeriesRules
 from agent.dicom.traits import Plane, Traits, gather
+from agent.errors import UnreadableInput
 from storage.records import SeriesDecision, SeriesUid
 
 __all__ = ["Choice", "Plane", "SeriesRules", "choose", "read_headers"]
@@ -80,11 +79,9 @@ def read_headers(paths: Iterable[Path]) -> tuple[list[Dataset], list[tuple[Path,
     unreadable: list[tuple[Path, str]] = []
     for path in paths:
         try:
-            header = dcmread(path, stop_before_pixels=True)
-        except InvalidDicomError:
-            unreadable.append((path, f"{path.name} is not a DICOM file."))
-        except DAMAGED as error:
-            unreadable.append((path, f"{path.name} is damaged or cannot be opened: {error}."))
+            header = file_reader.read(path, pixels=False)
+        except UnreadableInput as error:
+            unreadable.append((path, str(error)))
         else:
             if Frame(header).text("SeriesInstanceUID"):
                 headers.append(header)
@@ -171,8 +168,8 @@ def _none(
 def _decision(traits: Traits, chosen: bool, reason: str) -> SeriesDecision:
     return SeriesDecision(
         series_uid=traits.uid,
+        number=traits.number,
         modality=traits.modality,
-        description=traits.description,
         instance_count=traits.instance_count,
         chosen=chosen,
         reason=reason,

@@ -43,7 +43,10 @@ def series_of(
 def classes_of(
     destination: AnyDestination, study_uid: StudyUid, series_uid: SeriesUid, *, calling_ae: str
 ) -> dict[SopUid, str]:
-    """The instances of a series and their SOP classes: see `query.classes_of`."""
+    """The instances of a series and their SOP classes: see `query.classes_of`.
+
+    Raises `NotOffered` where the peer answers no such query, and `PeerError`.
+    """
     if isinstance(destination, WebDestination):
         return qido.classes_of(destination, study_uid, series_uid)
     return query.classes_of(destination, study_uid, series_uid, calling_ae=calling_ae)

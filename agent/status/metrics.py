@@ -79,7 +79,7 @@ def _disk(site: Site) -> Iterator[Metric]:
     yield _gauge(
         "neurosieve_disk_reserve_bytes",
         "Images are refused when less room is free.",
-        site.store.reserve_bytes,
+        site.store.room().kept_bytes,
     )
 
 

@@ -35,7 +35,16 @@ def configured(folder: Path, *lines: str) -> Iterator[Path]:
     file = folder / "agent.toml"
     data = (folder / "data").as_posix()
     file.write_text(
-        "\n".join(["[node]", f'data_dir = "{data}"', "port = 0", "reserve_gb = 0.0", *lines]),
+        "\n".join(
+            [
+                "[node]",
+                f'data_dir = "{data}"',
+                "port = 0",
+                "reserve_gb = 0.0",
+                "watermark_percent = 100.0",
+                *lines,
+            ]
+        ),
         encoding="utf-8",
     )
     yield file

@@ -103,7 +103,7 @@ def test_a_peer_that_gives_no_count_says_nothing_about_it() -> None:
 
 def test_a_refused_question_is_one_sentence_with_the_status() -> None:
     with source_of(small(), find_status=0xA700) as source, pytest.raises(PeerError, match="0xA700"):
-        query.instances_of(source.destination, STUDY, SERIES, calling_ae=CALLING)
+        query.classes_of(source.destination, STUDY, SERIES, calling_ae=CALLING)
 
 
 def test_a_peer_that_is_down_is_one_sentence() -> None:

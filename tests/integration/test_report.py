@@ -138,7 +138,7 @@ def test_the_report_tells_how_the_result_came_about() -> None:
     case = results.analysed(builders.flair_series())
     words = texts(built(case))
     assert case.context.completion_evidence in words
-    assert 'Series "AX T2 FLAIR" (MR, 24 images) read: axial T2-FLAIR of the head' in words
+    assert 'Series 4 "AX T2 FLAIR" (MR, 24 images) read: axial T2-FLAIR of the head' in words
     assert "a" * 64 in words
     assert "thresholds 1" in words
     assert coded(built(case), "INTENDEDUSE") == ["RESEARCHONLY"]
@@ -208,7 +208,7 @@ def test_words_that_the_character_set_lacks_do_not_stop_the_report(tmp_path: Pat
     results.encoded(dataset)
     path = tmp_path / "report.dcm"
     dataset.save_as(path, enforce_file_format=True)
-    assert 'Series "Tête axiale"' in texts(dcmread(path))
+    assert 'Series 4 "Tête axiale"' in texts(dcmread(path))
     assert "Completeness of the study: ????" in texts(dcmread(path))
 
 

@@ -564,8 +564,8 @@ class TestFinding:
 def decision(number: int, *, chosen: bool = False) -> SeriesDecision:
     return SeriesDecision(
         series_uid=SeriesUid(f"{UID}.{number}"),
-        modality="MR",
-        description="AX T2 FLAIR\0",
+        number=number,
+        modality="MR\0",
         instance_count=24,
         chosen=chosen,
         reason="inversion time 2500 ms" if chosen else "a localizer",
@@ -586,4 +586,4 @@ def test_series_decisions_come_back_in_their_order_and_replace_older_ones(
         (f"{UID}.9", True),
         (f"{UID}.1", False),
     ]
-    assert kept[0] == replace(decision(9, chosen=True), description="AX T2 FLAIR")
+    assert kept[0] == replace(decision(9, chosen=True), modality="MR")

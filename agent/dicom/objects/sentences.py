@@ -1,5 +1,8 @@
 """What a report says in words: the verdict, what was read, and how the result came about."""
 
+from pydicom.dataset import Dataset
+
+from agent.dicom.frames import Frame
 from agent.dicom.objects.context import ResultContext
 from storage.records import INCOMPLETE, Outcome, Pattern, SeriesDecision
 
@@ -44,7 +47,7 @@ def comments(context: ResultContext) -> list[str]:
     )
     return [
         f"Completeness of the study: {context.completion_evidence}",
-        *map(_decision, context.decisions),
+        *(_decision(context, one) for one in context.decisions),
         *_replaced(context),
         replay,
     ]
@@ -87,8 +90,16 @@ def _scores(context: ResultContext) -> str:
     return f"Study score {score:.4g}, p = {p_value:.3g}."
 
 
-def _decision(decision: SeriesDecision) -> str:
+def _decision(context: ResultContext, decision: SeriesDecision) -> str:
     verb = "read" if decision.chosen else "not read"
     images = "1 image" if decision.instance_count == 1 else f"{decision.instance_count} images"
-    name = decision.description or "without description"
-    return f'Series "{name}" ({decision.modality}, {images}) {verb}: {decision.reason}'
+    name = f"Series {decision.number}{_described(context, decision)}"
+    return f"{name} ({decision.modality}, {images}) {verb}: {decision.reason}"
+
+
+def _described(context: ResultContext, decision: SeriesDecision) -> str:
+    """The series' own description: the report stays with the patient, unlike the database."""
+    own = (one for one in context.study if one.get("SeriesInstanceUID") == decision.series_uid)
+    first = Frame(next(own, Dataset()))
+    text = first.text("SeriesDescription") or first.text("ProtocolName")
+    return f' "{text}"' if text else ""

