@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 from pydicom.dataset import Dataset
@@ -16,7 +17,9 @@ from agent.inquiries import Inquiries, Pauses
 from reception import ReceivingNode, association_to, store_dataset
 from running import wait_until
 from sources import OddSource
-from storage.records import Study
+from storage.database import Database
+from storage.files import FileStore
+from storage.records import Study, StudyUid
 
 AE_TITLE = "NODE"
 PAUSES = Pauses(first_ask=0.3, longest_ask=1.0, fetch=0.3, unreachable=0.5)
@@ -41,6 +44,18 @@ class Done:
         return self.studies[-1]
 
 
+class Alone:
+    """A listener's database without the listener, as the second of two has it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.store = FileStore(Path("nowhere"), reserve_bytes=0)
+        self.listener = self
+
+    def open_studies(self) -> frozenset[StudyUid]:
+        return frozenset()
+
+
 def source_at(source: OddSource, *, may_move: bool) -> Source:
     """How the node may ask that source."""
     return Source(
@@ -53,7 +68,7 @@ def source_at(source: OddSource, *, may_move: bool) -> Source:
 
 @contextmanager
 def completing(
-    node: ReceivingNode,
+    node: ReceivingNode | Alone,
     sources: Sequence[Source] = (),
     *,
     quiet_seconds: float = 1.0,

@@ -12,6 +12,7 @@ import typer
 from agent.cli.border import ConfigOption, JsonOption, one_sentence, problems, say, show
 
 if TYPE_CHECKING:
+    from agent.dicom.holdings import Source
     from agent.settings import Settings
 
 COLUMNS = ("check", "result", "detail")
@@ -108,6 +109,22 @@ def _checks(values: "Settings") -> Iterator[tuple[str, Callable[[], str]]]:
             f"destination {peer.name}",
             partial(transport.check, peer, calling_ae=values.node.ae_title),
         )
+    for source in bootstrap.sources(values).values():
+        yield f"peer {source.ae_title}", partial(_asked, source)
+
+
+def _asked(source: "Source") -> str:
+    """A sender that cannot be asked delays results and loses none."""
+    from agent.dicom import transport
+    from agent.errors import PeerError
+    from storage.records import StudyUid
+
+    nobody = StudyUid("2.25.0")  # a study that cannot be there
+    try:
+        transport.series_of(source.at, nobody, calling_ae=source.calling_ae)
+    except PeerError as error:
+        raise Warned(f"{error} Its studies count as complete by the quiet time alone.") from error
+    return "says what it holds" + (" and may be asked to send it" if source.mover else "")
 
 
 def _disk(values: "Settings") -> str:

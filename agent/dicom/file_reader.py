@@ -4,6 +4,7 @@ UnreadableInput
  └── NotDicom   the file is of another kind
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydicom import dcmread
@@ -26,15 +27,17 @@ class NotDicom(UnreadableInput):
     """The file is no DICOM file."""
 
 
-def read(path: Path, *, pixels: bool = True) -> Dataset:
+def read(path: Path, *, pixels: bool = True, only: Sequence[str] = ()) -> Dataset:
     """The data set of a file; without `pixels` only what stands in front of them.
+
+    Where `only` names keywords no other element is read, which is several times as fast.
 
     What the preamble holds is of no interest (PS3.10 7.1): it is never looked at and never written
     again. Raises UnreadableInput with a sentence that names the file and no value in it.
     """
     try:
         _check_inflation(path)
-        dataset = dcmread(path, stop_before_pixels=not pixels)
+        dataset = dcmread(path, stop_before_pixels=not pixels, specific_tags=list(only) or None)
         _check_texts(dataset)
         return dataset
     except InvalidDicomError as error:

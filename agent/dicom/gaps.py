@@ -12,16 +12,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from agent.dicom.frames import DAMAGED, Frame, frame_count
+from agent.dicom import file_reader
+from agent.dicom.frames import Frame, frame_count
 from agent.dicom.stack import SAME_PLACE_MM, tolerance_mm
+from agent.errors import UnreadableInput
 from storage.records import SeriesUid
 
 MINIMUM_PLACES = 4  # of fewer nothing can be said
 _REGULAR_SHARE = 0.75  # of distances, and of places, that must be alike before others are faults
-_TAGS = [
+
+_KEYWORDS = (
     "ImageOrientationPatient",
     "ImagePositionPatient",
     "InstanceNumber",
@@ -29,7 +31,7 @@ _TAGS = [
     "SeriesDescription",
     "SeriesInstanceUID",
     "SeriesNumber",
-]
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +61,10 @@ def survey(files: Iterable[Path]) -> tuple[SeriesShape, ...]:
     by_series: dict[str, list[Dataset]] = defaultdict(list)
     for file in files:
         try:
-            header = dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))
-            by_series[Frame(header).text("SeriesInstanceUID")].append(header)
-        except DAMAGED:
+            header = file_reader.read(file, pixels=False, only=_KEYWORDS)
+        except UnreadableInput:
             continue
+        by_series[Frame(header).text("SeriesInstanceUID")].append(header)
     return tuple(_shape(SeriesUid(uid), by_series[uid]) for uid in sorted(by_series) if uid)
 
 

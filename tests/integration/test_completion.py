@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,14 @@ from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
 import builders
-from completing import completing, send, source_at
+import received
+from completing import Alone, completing, send, source_at
 from orthanc import free_port
 from reception import ReceivingNode, receiving_node
+from running import wait_until
 from sources import OddSource, one_association_each, running_source
 from storage import studies
+from storage.database import Database
 from storage.records import Study, StudyState
 
 LONG = 60.0  # seconds that no test waits
@@ -335,17 +340,28 @@ def test_restarts_that_fetch_what_is_here_hold_up_nothing(
     assert len(source.moves) >= 3
 
 
-@pytest.mark.parametrize("node", ["sqlite", "postgresql"], indirect=True)
-def test_two_nodes_that_ask_at_once_complete_a_study_once(
-    node: ReceivingNode, source: OddSource
-) -> None:
-    source.held = images()
-    asked = [source_at(source, may_move=False)]
-    with completing(node, asked, **NEVER) as one, completing(node, asked, **NEVER) as other:
-        send(source.held, node)
-        time.sleep(3.0)
-    assert len(one.studies) + len(other.studies) == 1
-    with node.database.read() as session:
+def test_two_listeners_that_ask_at_once_complete_a_study_once(database: Database) -> None:
+    """On SQLite and on PostgreSQL, where they share nothing but the database."""
+    source = OddSource(held=images())
+    rows = [
+        received.image(
+            number,
+            study=one.StudyInstanceUID,
+            series_uid=one.SeriesInstanceUID,
+            source_ae="PACS",
+            received_at=datetime.now(UTC),
+        )
+        for number, one in enumerate(source.held)
+    ]
+    with running_source(source), ExitStack() as stack:
+        asked = [source_at(source, may_move=False)]
+        both = [stack.enter_context(completing(Alone(database), asked, **NEVER)) for _ in range(2)]
+        with database.begin() as session:
+            studies.record_instances(session, rows)
+        wait_until(lambda: any(one.studies for one in both), timeout_seconds=10.0, what="the study")
+        time.sleep(1.0)
+    assert sum(len(one.studies) for one in both) == 1
+    with database.read() as session:
         (study,) = studies.list_studies(session)
     assert study.state is StudyState.COMPLETE
 

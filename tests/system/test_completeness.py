@@ -1,5 +1,6 @@
 """A node and a real Orthanc as its source, which is asked and fetched from."""
 
+import copy
 from io import BytesIO
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from agent.demo.pacs import SimulatedPacs
 from agent.dicom import report_view
 from orthanc import Orthanc, free_port, running_orthanc
 from running import RunningNode, View, running, wait_until
+from sources import OddSource, running_source
 from storage.records import StudyState
 
 pytestmark = [pytest.mark.slow, pytest.mark.peer]
@@ -88,6 +90,34 @@ def test_what_did_not_arrive_is_fetched_from_orthanc(tmp_path: Path, way: str) -
     assert view.studies[0].instance_count == len(IMAGES)
     assert not view.studies[0].is_incomplete
     assert len(fetched) == 1
+
+
+def test_after_a_crash_the_source_is_asked_again(tmp_path: Path) -> None:
+    """What is known of a study that waits is lost; its images and their times are not."""
+    images = [pydicom.dcmread(image) for image in IMAGES]
+    with (
+        running_source(OddSource(held=images)) as source,
+        SimulatedPacs(tmp_path / "sender", ae_title="PACS") as sender,
+    ):
+        node = RunningNode(
+            folder=tmp_path / "node",
+            peers=("[[peers]]", 'ae_title = "PACS"', f"port = {source.port}", 'ask = "find"'),
+            quiet_seconds=LONG,
+        )
+        source.held.append(copy.copy(images[0]))  # an image that is not there yet
+        source.held[-1].SOPInstanceUID = "1.2.3"
+        with running(node):
+            assert all(one.stored for one in sender.send(IMAGES, node.address))
+            wait_until(lambda: source.asked["SERIES"] > 0, timeout_seconds=20.0, what="a question")
+            assert node.view().states == [StudyState.RECEIVING]
+            node.kill()
+            source.held.pop()  # it was deleted at the source
+            node.start()
+            view = node.wait_for_end(timeout_seconds=60.0)
+    assert view.states == [StudyState.DELIVERED]
+    assert evidence(view) == [
+        f"PACS holds {len(IMAGES)} images in 1 series of this study; all were received."
+    ]
 
 
 def test_a_report_over_an_incomplete_study_says_so(tmp_path: Path) -> None:
