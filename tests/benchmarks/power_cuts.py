@@ -1,6 +1,6 @@
 """Cuts the power while a node receives, again and again, and counts what is gone afterwards.
 
-python tests/benchmarks/power_cuts.py --cuts 50        (as root, from the repository)
+`python tests/benchmarks/power_cuts.py --cuts 50` prints one line. It needs root, and 10 s a cut.
 """
 
 import argparse
@@ -8,8 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).resolve()
-sys.path[:0] = [str(HERE.parents[1]), str(HERE.parents[2])]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import power
 from disks import power_disk
