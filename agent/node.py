@@ -15,6 +15,7 @@ from agent.dicom.listener import Listener
 from agent.dicom.receipts import Receipts
 from agent.engine import Jobs, Worker
 from agent.errors import ConfigurationError
+from agent.housekeeping import Housekeeping
 from agent.status import workers
 from agent.status.server import StatusServer
 from agent.training_queue import TrainingWorker
@@ -136,11 +137,14 @@ class Node:
     work: Work | None
     status: StatusServer | None = None
     training: Training | None = None
+    housekeeping: Housekeeping | None = None
 
     def start(self) -> None:
         """Work first, so that nothing received waits for it."""
         if self.work:
             self.work.start()
+        if self.housekeeping:
+            self.housekeeping.start()
         if self.training:
             self.training.start()
         if self.reception:
@@ -156,6 +160,8 @@ class Node:
             self.status.stop()
         if self.reception:
             self.reception.stop()
+        if self.housekeeping:
+            self.housekeeping.stop()
         if self.work:
             self.work.stop()
         if self.training:
