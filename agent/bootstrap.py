@@ -1,7 +1,6 @@
 """The only place that wires: from settings to a node, a store, a model."""
 
 import logging
-import os
 import socket
 import sys
 import uuid
@@ -35,12 +34,14 @@ from agent.drift import Rule
 from agent.drift_watch import DriftWatch, Hold, never
 from agent.engine import Jobs, Patience, Worker
 from agent.errors import ConfigurationError
+from agent.housekeeping import Housekeeping
 from agent.inference import OnnxModel, Provider
 from agent.inquiries import Inquiries
 from agent.liveness import Heart
 from agent.model_store import ModelStore
 from agent.models_in_use import Models
 from agent.node import Node, Reception, Training, Work
+from agent.retention import Policy, Retention
 from agent.settings import DestinationSettings, PeerSettings, ResultSettings, Settings
 from agent.status import application, users
 from agent.status import node_view as status
@@ -48,7 +49,7 @@ from agent.status.server import Address, StatusServer
 from agent.steps import AnalysisSteps
 from agent.training import TrainingSteps
 from agent.training_queue import TrainingWorker
-from storage import activations, registry, results
+from storage import activations, durable, registry, results
 from storage.database import Database, open_database
 from storage.files import BYTES_PER_GB, FileStore
 from storage.records import Origin, Role, SopUid
@@ -221,6 +222,17 @@ def build_node(settings: Settings, *, listens: bool, works: bool, trains: bool =
         work=_work(settings, storage, jobs) if works else None,
         status=status_server(settings, storage, reception) if shows else None,
         training=training(settings, storage, jobs) if trains else None,
+        housekeeping=Housekeeping(retention(settings, storage)) if works else None,
+    )
+
+
+def retention(settings: Settings, storage: Storage, *, dry_run: bool = False) -> Retention:
+    """What removes the files of old studies; by default it lets everything stay."""
+    return Retention(
+        database=storage.database,
+        store=storage.store,
+        policy=Policy(**settings.retention.model_dump()),
+        dry_run=dry_run,
     )
 
 
@@ -477,7 +489,5 @@ def _installation(data_dir: Path) -> uuid.UUID:
     """The identity under which UIDs are made; written once, then never changed."""
     path = data_dir / "installation"
     if not path.exists():
-        temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(f"{uuid.uuid4()}\n", encoding="ascii")
-        temporary.replace(path)
+        durable.write(path, [f"{uuid.uuid4()}\n".encode("ascii")])
     return uuid.UUID(path.read_text(encoding="ascii").strip())

@@ -16,6 +16,7 @@ from agent.dicom.listener import Listener
 from agent.dicom.receipts import Receipts
 from agent.engine import Jobs, Worker
 from agent.errors import ConfigurationError
+from agent.housekeeping import Housekeeping
 from agent.liveness import Heart, Strays
 from agent.status import workers
 from agent.status.server import StatusServer
@@ -184,6 +185,7 @@ class Node:
     work: Work | None
     status: StatusServer | None = None
     training: Training | None = None
+    housekeeping: Housekeeping | None = None
 
     @property
     def is_lost(self) -> bool:
@@ -194,6 +196,8 @@ class Node:
         """Work first, so that nothing received waits for it."""
         if self.work:
             self.work.start()
+        if self.housekeeping:
+            self.housekeeping.start()
         if self.training:
             self.training.start()
         if self.reception:
@@ -209,6 +213,8 @@ class Node:
             self.status.stop()
         if self.reception:
             self.reception.stop()
+        if self.housekeeping:
+            self.housekeeping.stop()
         if self.work:
             self.work.stop()
         if self.training:

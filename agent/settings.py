@@ -179,6 +179,14 @@ class DeliverySettings(Section):
     commitment_seconds: float = Field(default=600.0, gt=0)  # for the answer, then it is asked anew
 
 
+class RetentionSettings(Section):
+    """When the files of a study go that is over and delivered; 0 keeps them. Rows always stay."""
+
+    images_days: float = Field(default=0.0, ge=0)
+    results_days: float = Field(default=0.0, ge=0)
+    used_percent: float = Field(default=0.0, ge=0, lt=100)  # of the disk; the oldest go first
+
+
 class WorkSettings(Section):
     """How often a failing step of the analysis is tried, and when a worker counts as dead."""
 
@@ -276,6 +284,7 @@ class Settings(BaseSettings):
     destinations: tuple[DestinationSettings, ...] = ()
     delivery: DeliverySettings = DeliverySettings()
     work: WorkSettings = WorkSettings()
+    retention: RetentionSettings = RetentionSettings()
     series: SeriesSettings = SeriesSettings()
     model: ModelSettings = ModelSettings()
     results: ResultSettings = ResultSettings()

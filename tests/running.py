@@ -49,6 +49,7 @@ class RunningNode:
     database_url: str = ""
     retry_seconds: float = 0.5
     maximum_tries: int = 20
+    watermark_percent: float = 100.0
     port: int = 0
     process: subprocess.Popen[str] | None = field(default=None, init=False)
 
@@ -81,7 +82,7 @@ class RunningNode:
             f'database_url = "{self.database_url}"',
             f'slot = "{self.slot}"',
             "reserve_gb = 0.0",
-            "watermark_percent = 100.0",
+            f"watermark_percent = {self.watermark_percent}",
             "[completion]",
             f"quiet_seconds = {self.quiet_seconds}",
             *self.completion,
