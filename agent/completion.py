@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
+from agent import audit_trail
 from agent.engine import Jobs
 from storage import studies
 from storage.database import Database
@@ -89,6 +90,7 @@ class Completion:
                     session, study.key, evidence=evidence, now=datetime.now(UTC)
                 )
                 self._jobs.submit_analysis(session, done)
+                audit_trail.received(session, done)
         except Conflict:  # another listener was first, or one more image came
             return
         logger.info(

@@ -1,4 +1,4 @@
-"""What a process of the node forbids itself: files that others may read, and dumps of its memory."""
+"""What a process of the node forbids itself: files that others may read, dumps of its memory."""
 
 import ctypes
 import os

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
+from agent import audit_trail
 from agent.dicom import sender, transport
 from agent.errors import PeerError
 from agent.imaging.results import Reason
@@ -61,7 +62,7 @@ class DeliverySteps:
         if not missing:
             return ""
         outcomes = self._send(missing, peer)
-        self._note(destination, outcomes)
+        self._note(key, destination, outcomes)
         failed = [outcome for outcome in outcomes if not outcome.stored]
         logger.info(
             "%d of %d results stored at %s",
@@ -131,7 +132,9 @@ class DeliverySteps:
                 for item in objects
             ]
 
-    def _note(self, destination: str, outcomes: Sequence[sender.SendOutcome]) -> None:
+    def _note(
+        self, key: StudyKey, destination: str, outcomes: Sequence[sender.SendOutcome]
+    ) -> None:
         with self.database.begin() as session:
             for outcome in outcomes:
                 results.record_delivery(
@@ -143,6 +146,15 @@ class DeliverySteps:
                     error=None if outcome.stored else outcome.message,
                     now=_now(),
                 )
+            stored = sum(outcome.stored for outcome in outcomes)
+            audit_trail.sent(
+                session,
+                key,
+                by=self.calling_ae,
+                destination=destination,
+                stored=stored,
+                tried=len(outcomes),
+            )
 
 
 def _outstanding(session: Session, key: StudyKey) -> list[Delivery]:

@@ -357,11 +357,8 @@ class Worker:
             except (AgentError, StorageError):
                 raise
             except Exception as error:
-                logger.exception(
-                    "Step %s broke",
-                    name,
-                    extra={"action": "step_broke", "step": name, "study": key},
-                )
+                fields = {"action": "step_broke", "step": name, "study": key}
+                logger.exception("Step %s broke", name, extra=fields)
                 # The engine keeps in its tables what is raised here.
                 raise StepBroke(type(error).__name__) from None
 

@@ -78,6 +78,7 @@ class Listener:
         receipts: Receipts,
         is_ours: Callable[[SopUid], bool],
         door: FrontDoor | None = None,
+        on_rejected: Callable[[str, str], None] = lambda title, address: None,
         maximum_associations: int = 20,
         idle_seconds: float = wire.IDLE_SECONDS,
     ) -> None:
@@ -86,6 +87,7 @@ class Listener:
         self._receipts = receipts
         self._is_ours = is_ours
         self._door = door or FrontDoor()
+        self._on_rejected = on_rejected
         self._server: ThreadedAssociationServer | None = None
         self._open: dict[Association, set[StudyUid]] = {}
         self._lock = threading.Lock()
@@ -161,6 +163,7 @@ class Listener:
             reason,
             extra={"action": "association_rejected"},
         )
+        self._on_rejected(title, str(asked.address))
         event.assoc.acse.send_reject(
             front_door.PERMANENT,
             front_door.SERVICE_USER,
