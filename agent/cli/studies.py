@@ -258,7 +258,7 @@ def _open(config: ConfigOption) -> "Storage":
 
 
 def _note(session: "Session", action: str, study: "Study", why: str = "") -> None:
-    """Who asked for it; the last statement of the transaction, because others wait for the audit."""
+    """Who asked for it; the last statement of its transaction, because others wait for it."""
     from storage import audit
 
     audit.append(

@@ -78,7 +78,7 @@ class Listener:
         receipts: Receipts,
         is_ours: Callable[[SopUid], bool],
         door: FrontDoor | None = None,
-        on_rejected: Callable[[str, str], None] = lambda title, address: None,
+        on_rejected: Callable[[str, str], None] = lambda _title, _address: None,
         maximum_associations: int = 20,
         idle_seconds: float = wire.IDLE_SECONDS,
     ) -> None:

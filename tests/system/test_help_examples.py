@@ -77,6 +77,7 @@ ENDING = {
     "users remove": Ends(says="anna may no longer sign in", before=("users add",)),
     "audit list": Ends(says="model"),
     "audit verify": Ends(says="every seal holds"),
+    "audit export": Ends(says="events are in audit.xml", leaves="audit.xml"),
 }
 OF_THEIR_OWN = ("demo", "serve", "listen", "work", "status", "retrain")  # processes
 
