@@ -12,7 +12,15 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from agent import confinement, ending, inference, training_order, training_queue
+from agent import (
+    audit_trail,
+    confinement,
+    ending,
+    inference,
+    training_order,
+    training_queue,
+)
+from agent.audit_trail import Seldom, Tell, Trail
 from agent.completeness import Limits
 from agent.completion import Completion
 from agent.composition import Appearance
@@ -213,14 +221,17 @@ def build_node(settings: Settings, *, listens: bool, works: bool, trains: bool =
         training_order.need_torch()
     storage = open_storage(settings)
     jobs = Jobs(storage.database)
-    reception = _reception(settings, storage, jobs) if listens else None
+    trail = Trail(storage.database)
+    reception = _reception(settings, storage, jobs, trail) if listens else None
     shows = settings.status.enabled and reception is not None
     return Node(
+        name=settings.node.ae_title,
+        trail=trail,
         database=storage.database,
         jobs=jobs,
         reception=reception,
         work=_work(settings, storage, jobs) if works else None,
-        status=status_server(settings, storage, reception) if shows else None,
+        status=status_server(settings, storage, reception, trail.tell) if shows else None,
         training=training(settings, storage, jobs) if trains else None,
         housekeeping=Housekeeping(retention(settings, storage)) if works else None,
     )
@@ -237,7 +248,10 @@ def retention(settings: Settings, storage: Storage, *, dry_run: bool = False) ->
 
 
 def status_site(
-    settings: Settings, storage: Storage, reception: Reception | None = None
+    settings: Settings,
+    storage: Storage,
+    reception: Reception | None = None,
+    tell: Tell = audit_trail.ignore,
 ) -> status.Site:
     """What the status page shows of this node."""
     return status.Site(
@@ -251,6 +265,7 @@ def status_site(
         drift=drift_watch(settings, storage.database).alarms,
         accepts=(lambda: reception.listener.is_open) if reception else None,
         show_patient_names=settings.status.show_patient_names,
+        tell=tell,
     )
 
 
@@ -260,7 +275,10 @@ def users_file(settings: Settings) -> Path:
 
 
 def status_server(
-    settings: Settings, storage: Storage, reception: Reception | None = None
+    settings: Settings,
+    storage: Storage,
+    reception: Reception | None = None,
+    tell: Tell = audit_trail.ignore,
 ) -> StatusServer:
     """The status page; where a login is needed and nobody has one, it only tells of its health."""
     wanted = settings.status
@@ -283,7 +301,7 @@ def status_server(
         key_file=wanted.key_file,
     )
     return StatusServer(
-        application.build(status_site(settings, storage, reception), guard), address
+        application.build(status_site(settings, storage, reception, tell), guard), address
     )
 
 
@@ -372,12 +390,17 @@ def _source(settings: Settings, one: PeerSettings) -> Source:
     )
 
 
-def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
+def _reception(settings: Settings, storage: Storage, jobs: Jobs, trail: Trail) -> Reception:
     receipts = Receipts(storage.database, storage.store)
+    seldom = Seldom()
 
     def is_ours(sop_uid: SopUid) -> bool:
         with storage.database.read() as session:
             return results.is_our_object(session, sop_uid)
+
+    def on_rejected(title: str, address: str) -> None:
+        if seldom.may_pass(address):
+            trail.tell(title, audit_trail.ASSOCIATION_REJECTED, address)
 
     listener = Listener(
         ae_title=settings.node.ae_title,
@@ -388,6 +411,7 @@ def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
         is_ours=is_ours,
         door=front_door(settings),
         commitment=_commitment(settings, storage, receipts),
+        on_rejected=on_rejected,
         maximum_associations=settings.node.maximum_associations,
     )
     completion = Completion(

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from agent import liveness
+from agent import audit_trail, liveness
+from agent.audit_trail import Trail
 from agent.completion import Completion
 from agent.dicom import recovery
 from agent.dicom.listener import Listener
@@ -177,8 +178,10 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """One process with one role or both."""
+    """One process with one role or both; `name` is what the audit calls it."""
 
+    name: str
+    trail: Trail
     database: Database
     jobs: Jobs
     reception: Reception | None
@@ -194,6 +197,7 @@ class Node:
 
     def start(self) -> None:
         """Work first, so that nothing received waits for it."""
+        self.trail.start()
         if self.work:
             self.work.start()
         if self.housekeeping:
@@ -206,6 +210,7 @@ class Node:
             logger.info(
                 "The status page is at %s", self.status.url, extra={"action": "status_page_ready"}
             )
+        self.trail.tell(self.name, audit_trail.NODE_STARTED, self._roles)
 
     def stop(self) -> None:
         """The other way round."""
@@ -219,5 +224,12 @@ class Node:
             self.work.stop()
         if self.training:
             self.training.stop()
+        self.trail.tell(self.name, audit_trail.NODE_STOPPED, self._roles)
+        self.trail.stop()
         self.jobs.close()
         self.database.close()
+
+    @property
+    def _roles(self) -> str:
+        roles = {"listen": self.reception, "work": self.work, "train": self.training}
+        return ", ".join(name for name, role in roles.items() if role)

@@ -73,6 +73,7 @@ def receiving_node(
     store_for_images: Callable[[FileStore], ImageStore] = lambda store: store,
     idle_seconds: float = 20.0,
     door: FrontDoor | None = None,
+    on_rejected: Callable[[str, str], None] = lambda _title, _address: None,
 ) -> Iterator[ReceivingNode]:
     """A node that keeps everything under `folder`, on a port of its own."""
     database = migrated_database(folder)
@@ -87,6 +88,7 @@ def receiving_node(
         is_ours=is_ours,
         idle_seconds=idle_seconds,
         door=door,
+        on_rejected=on_rejected,
     )
     receipts.start()
     listener.start()

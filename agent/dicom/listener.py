@@ -80,6 +80,7 @@ class Listener:
         is_ours: Callable[[SopUid], bool],
         door: FrontDoor | None = None,
         commitment: CommitmentServices | None = None,
+        on_rejected: Callable[[str, str], None] = lambda _title, _address: None,
         maximum_associations: int = 20,
         idle_seconds: float = wire.IDLE_SECONDS,
     ) -> None:
@@ -89,6 +90,7 @@ class Listener:
         self._is_ours = is_ours
         self._door = door or FrontDoor()
         self._commitment = commitment
+        self._on_rejected = on_rejected
         self._server: ThreadedAssociationServer | None = None
         self._open: dict[Association, set[StudyUid]] = {}
         self._lock = threading.Lock()
@@ -169,6 +171,7 @@ class Listener:
             reason,
             extra={"action": "association_rejected"},
         )
+        self._on_rejected(title, str(asked.address))
         event.assoc.acse.send_reject(
             front_door.PERMANENT,
             front_door.SERVICE_USER,

@@ -78,6 +78,7 @@ ENDING = {
     "audit list": Ends(says="model"),
     "audit verify": Ends(says="every seal holds"),
     "retention run": Ends(says="Nothing is to go"),
+    "audit export": Ends(says="events are in audit.xml", leaves="audit.xml"),
 }
 OF_THEIR_OWN = ("demo", "serve", "listen", "work", "status", "retrain")  # processes
 
