@@ -87,6 +87,7 @@ class Site:
         self.sent: list[Sent] = []
         self.takeover_seconds: list[float] = []
         self.kills: Counter[str] = Counter()
+        self._over = threading.Event()
         self._killed: Counter[str] = Counter()  # kills by run
         self._template = builders.flair_series(slices=SLICES, rows=48, columns=48)
         node = RunningNode(
@@ -122,6 +123,7 @@ class Site:
                 node.start()
             yield self
         finally:
+            self._over.set()
             for node in self.nodes:
                 if node.process is not None:
                     node.kill()
@@ -149,7 +151,7 @@ class Site:
     def _send_all(self, study: Sent) -> None:
         names = {path: str(pydicom.dcmread(path).SOPInstanceUID) for path in study.images}
         end = time.monotonic() + END_SECONDS
-        while time.monotonic() < end:
+        while time.monotonic() < end and not self._over.is_set():
             missing = [path for path in study.images if names[path] not in study.acknowledged]
             if not missing:
                 return
@@ -324,10 +326,22 @@ class Site:
         ]
 
     def unfinished(self) -> list[str]:
-        """The revisions that have not ended, with their states."""
+        """The revisions that have not ended, with their states, and what has not arrived."""
         with self._database.read() as session:
             listed = studies.list_studies(session, limit=10_000)
-        return [f"{one.key} {one.state}" for one in listed if one.state not in TERMINAL_STATES]
+        known = {str(one.study_uid) for one in listed}
+        return [
+            *(f"{one.key} {one.state}" for one in listed if one.state not in TERMINAL_STATES),
+            *(f"{one.study_uid} unknown" for one in self.sent if one.study_uid not in known),
+        ]
+
+    def settle(self, *, timeout_seconds: float = END_SECONDS) -> None:
+        """Wait until every study has ended, and no image opens another revision."""
+        for _ in range(2):
+            wait_until(
+                lambda: not self.unfinished(), timeout_seconds=timeout_seconds, what=self.told
+            )
+            time.sleep(1.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 import importlib
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +15,10 @@ from databases import start_server
 
 
 class Postgres:
-    """The server, inside a `with` block. Its disk is not what is tried, so nothing is synced."""
-
-    def __init__(self, folder: Path) -> None:
-        self._data = folder / "data"
+    """The server, inside a `with` block, in a folder of its own with a short name."""
 
     def __enter__(self) -> Self:
-        self._data.parent.mkdir(parents=True)
+        self._data = Path(tempfile.mkdtemp(prefix="nsv-pg-")) / "data"
         self._server = start_server(self._data)
         uri = make_url(str(self._server.get_uri())).set(drivername="postgresql+psycopg")
         self.url = uri.render_as_string(hide_password=False)
@@ -33,7 +31,7 @@ class Postgres:
         trace: TracebackType | None,
     ) -> None:
         self._server.cleanup()
-        shutil.rmtree(self._data, ignore_errors=True)
+        shutil.rmtree(self._data.parent, ignore_errors=True)
 
     def restart(
         self, *, away_seconds: float = 1.0, meanwhile: Callable[[], None] = lambda: None

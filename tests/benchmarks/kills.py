@@ -29,7 +29,6 @@ from agent.demo.pacs import SimulatedPacs
 from killing import ALL, POINTS, Site
 from postgres import Postgres
 from preloaded import Preloaded
-from running import wait_until
 
 
 def main() -> None:
@@ -40,7 +39,7 @@ def main() -> None:
     with (
         Preloaded() as preloaded,
         SimulatedPacs(folder / "pacs") as pacs,
-        Postgres(folder / "pg") if asked.backend == "postgresql" else nullcontext() as server,
+        Postgres() if asked.backend == "postgresql" else nullcontext() as server,
     ):
         site = Site(
             folder,
@@ -52,7 +51,7 @@ def main() -> None:
         )
         with site.running():
             restarts = _kill(site, asked, server)
-            wait_until(lambda: not site.unfinished(), timeout_seconds=300, what=site.told)
+            site.settle()
             verdict = killed.examine(site)
     seconds = time.monotonic() - started
     print(f"| {_figures(site, asked, restarts)} | {verdict.line()} | {seconds:.0f} s |", flush=True)

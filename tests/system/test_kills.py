@@ -19,11 +19,19 @@ import killed
 from agent.demo.pacs import SimulatedPacs
 from killing import ALL, FILE, QUIET, RECEIVING, STORED, Site
 from postgres import Postgres
-from running import RunningNode, running, wait_until
+from preloaded import Preloaded
+from running import Launch, RunningNode, running, wait_until
 
 pytestmark = pytest.mark.slow
 
 LEASE_SECONDS = 5.0
+
+
+@pytest.fixture(scope="module")
+def launch() -> Iterator[Launch]:
+    """Starts processes that need not import everything first."""
+    with Preloaded() as preloaded:
+        yield preloaded.launch
 
 
 @pytest.fixture
@@ -34,28 +42,30 @@ def pacs(tmp_path: Path) -> Iterator[SimulatedPacs]:
 
 
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def server() -> Iterator[Postgres]:
     """A server that only this test breaks off."""
-    with Postgres(tmp_path_factory.mktemp("pg")) as server:
+    with Postgres() as server:
         yield server
 
 
 @pytest.fixture
-def shared(tmp_path: Path, pacs: SimulatedPacs, server: Postgres) -> Iterator[Site]:
+def shared(tmp_path: Path, pacs: SimulatedPacs, server: Postgres, launch: Launch) -> Iterator[Site]:
     """A listener and two workers on PostgreSQL."""
-    site = Site(tmp_path, pacs, database_url=server.url, lease_seconds=LEASE_SECONDS)
+    site = Site(tmp_path, pacs, database_url=server.url, lease_seconds=LEASE_SECONDS, launch=launch)
     with site.running():
         yield site
 
 
 def ended(site: Site) -> killed.Verdict:
     """What is to be said once every study has ended."""
-    wait_until(lambda: not site.unfinished(), timeout_seconds=120, what=site.told)
+    site.settle(timeout_seconds=120)
     return killed.examine(site)
 
 
-def test_kills_of_the_node_on_sqlite_lose_nothing(tmp_path: Path, pacs: SimulatedPacs) -> None:
-    site = Site(tmp_path, pacs)
+def test_kills_of_the_node_on_sqlite_lose_nothing(
+    tmp_path: Path, pacs: SimulatedPacs, launch: Launch
+) -> None:
+    site = Site(tmp_path, pacs, launch=launch)
     with site.running():
         for point in (RECEIVING, FILE, QUIET, "compose", "deliver", STORED):
             site.kill_at(point)
@@ -107,9 +117,9 @@ def test_a_database_that_breaks_off_holds_everything_up_and_loses_nothing(
 
 
 def test_a_locked_database_holds_everything_up_and_loses_nothing(
-    tmp_path: Path, pacs: SimulatedPacs
+    tmp_path: Path, pacs: SimulatedPacs, launch: Launch
 ) -> None:
-    site = Site(tmp_path, pacs)
+    site = Site(tmp_path, pacs, launch=launch)
     with site.running():
         study = site.new_study()
         file = site.listener.url.removeprefix("sqlite:///")
