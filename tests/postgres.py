@@ -4,7 +4,6 @@ import importlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,12 +32,9 @@ class Postgres:
         self._server.cleanup()
         shutil.rmtree(self._data.parent, ignore_errors=True)
 
-    def restart(
-        self, *, away_seconds: float = 1.0, meanwhile: Callable[[], None] = lambda: None
-    ) -> None:
+    def restart(self, *, away_seconds: float) -> None:
         """Stop without a word to anybody, be away for a while, come back."""
         self.stop()
-        meanwhile()
         time.sleep(away_seconds)
         self.start()
 
