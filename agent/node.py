@@ -133,8 +133,21 @@ class Work:
         if self._heart and self._heart.may_judge:
             liveness.take_over(self._database, self._jobs)
         if reconcile:
+            if not self._heart:
+                liveness.take_over_here(self._database, self._jobs, self._is_dead)
             self._strays.look()
             liveness.reconcile(self._database, self._jobs)
+
+    def _is_dead(self, executor_id: str) -> bool:
+        """Whether no process of this host holds the lock of a worker's slot."""
+        if executor_id == self._worker.executor_id or not executor_id.startswith("worker-"):
+            return False
+        lock = FileLock(self._lock_file.with_name(f"{executor_id}.lock"))
+        try:
+            with lock.acquire(blocking=False):
+                return True
+        except Timeout:
+            return False
 
 
 class Training:
