@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
 from pynetdicom import evt
@@ -10,6 +10,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 
 from agent.dicom import wire
+from agent.dicom.tls import Identity
 from agent.errors import PeerError
 
 
@@ -21,6 +22,7 @@ class Destination:
     ae_title: str
     host: str
     port: int
+    identity: Identity | None = field(default=None, repr=False, compare=False)  # speaks TLS
 
 
 @contextmanager
@@ -43,12 +45,15 @@ def association(
 def _associate(
     entity: wire.Entity, destination: Destination, contexts: list[PresentationContext]
 ) -> Association:
+    identity = destination.identity
+    tls_args = (identity.context(), destination.host) if identity is not None else None
     association = entity.associate(
         destination.host,
         destination.port,
         contexts=contexts,
         ae_title=destination.ae_title,
         max_pdu=0,
+        tls_args=tls_args,
         evt_handlers=[(evt.EVT_CONN_OPEN, wire.send_at_once)],
     )
     # When every context was rejected pynetdicom aborts although the peer took the association:
