@@ -66,6 +66,11 @@ def _associate(
         raise PeerError(
             f"{where} refused the association. Does it know the AE title {entity.ae_title}?"
         )
+    if identity is not None:
+        raise PeerError(
+            f"{where} cannot be reached by TLS or broke off. Is it running, and does [tls] ca_file"
+            " vouch for its certificate, which has to name this host?"
+        )
     raise PeerError(f"{where} cannot be reached or broke off. Is it running?")
 
 
