@@ -24,6 +24,10 @@ def configure(*, level: str, as_json: bool) -> None:
     warnings.filterwarnings("ignore", module=r"(pydicom|pynetdicom|highdicom)\b")
     for name in _CHATTY:
         logging.getLogger(name).setLevel(logging.ERROR)
+    # A stranger's bytes must not fill pages: `agent.dicom` says in one line what was wrong. Only
+    # what our own handlers raise inside pynetdicom is still shown.
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    logging.getLogger("pynetdicom.events").setLevel(logging.ERROR)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

@@ -21,7 +21,7 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 from agent.dicom import pdus, tls
 from agent.dicom.front_door import FrontDoor
 from agent.dicom.gate import Entrance, Gate, Identity, Request
-from agent.dicom.line import MAXIMUM_PDU_BYTES, Line
+from agent.dicom.line import Line
 from agent.dicom.message_limits import MAXIMUM_OBJECT_BYTES, Budget, Limits
 from agent.dicom.notices import Notices
 
@@ -77,7 +77,6 @@ class Admission:
             object_bytes=quota.object_bytes,
             budget=Budget(_WORKING_OBJECTS * quota.object_bytes),
         )
-        entity.maximum_pdu_size = MAXIMUM_PDU_BYTES
         entity.acse_timeout = _END_SECONDS
         # Ours is the count; pynetdicom's would reject all of those that come at once.
         entity.maximum_associations = 2 * quota.associations + 1

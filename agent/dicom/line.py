@@ -18,8 +18,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from agent.dicom.message_limits import Limits, MessageCount
 from agent.dicom.notices import Notices
 from agent.dicom.pdus import HEADER_BYTES, AbortReason, Fault, PduType
-
-MAXIMUM_PDU_BYTES = 1024 * 1024  # what we tell our peers (PS3.8 D.1)
+from agent.dicom.wire import MAXIMUM_PDU_BYTES
 
 _SLACK_BYTES = 64  # for peers that count the headers in their own way
 _SHORT_BYTES = 4  # the length of a release and of an abort (PS3.8 9.3.6 to 9.3.8)

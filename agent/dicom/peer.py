@@ -52,7 +52,7 @@ def _associate(
         destination.port,
         contexts=contexts,
         ae_title=destination.ae_title,
-        max_pdu=0,
+        max_pdu=wire.MAXIMUM_PDU_BYTES,
         tls_args=tls_args,
         evt_handlers=[(evt.EVT_CONN_OPEN, wire.send_at_once)],
     )

@@ -15,9 +15,9 @@ import builders
 import strangers
 from agent.dicom import sender
 from agent.dicom.admission import Quota
-from agent.dicom.line import MAXIMUM_PDU_BYTES
 from agent.dicom.message_limits import MAXIMUM_FRAGMENTS
 from agent.dicom.pdus import MAXIMUM_REQUEST_BYTES
+from agent.dicom.wire import MAXIMUM_PDU_BYTES
 from reception import HOST, ReceivingNode, association_to, receiving_node, store_dataset
 from running import wait_until
 from strangers import COMMAND, DATA, LAST, STORE_CONTEXT
