@@ -104,16 +104,19 @@ def _spoil(content: bytearray, real: dict[str, bytes], chance: random.Random) ->
         content[at : at + 8] = other[begin : begin + chance.randint(1, 64)]
 
 
-def send(port: int, stream: bytes, *, address: str = "127.0.0.1", waits: bool = False) -> float:
+def send(port: int, sent: Case, *, address: str = "127.0.0.1", waits: bool = True) -> float:
     """Send all of it over one connection; seconds until the node had closed it.
 
-    One that waits hears the answers before it ends. Raises `TimeoutError` where the node takes more
-    than `ANSWER_SECONDS`.
+    One that waits hears the answers to its request and to all before it ends. Raises `TimeoutError`
+    where the node takes more than `ANSWER_SECONDS`.
     """
     started = time.monotonic()
     with strangers.connection(port, address=address, seconds=ANSWER_SECONDS) as opened:
         try:
-            opened.sendall(stream)
+            opened.sendall(sent.pdus[0])
+            if waits and len(sent.pdus) > 1:
+                strangers.read_pdu(opened)
+            opened.sendall(b"".join(sent.pdus[1:]))
             if waits:
                 opened.settimeout(WAIT_SECONDS)
                 with contextlib.suppress(TimeoutError):

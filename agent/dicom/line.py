@@ -42,6 +42,7 @@ class Line:
         self._notices = notices
         self._message = MessageCount(limits)
         self._fault: Fault | None = None
+        self._is_told = False
         association.bind(evt.EVT_DIMSE_SENT, lambda _: self._message.answered())
         self._receive_message = association.dimse.receive_primitive
         self._send = association.dul._send
@@ -136,6 +137,9 @@ class Line:
         self._dul.event_queue.put("Evt19")  # unrecognised or invalid PDU
 
     def _tell(self, sentence: str) -> None:
+        if self._is_told:
+            return  # what comes after a fault follows from it
+        self._is_told = True
         address = str(self._association.requestor.address)
         self._notices.tell(
             logging.WARNING,

@@ -73,7 +73,7 @@ def fuzz(node: RunningNode, *, count: int, seed: str, minutes: float) -> Finding
     found = Findings()
     sender.echo(node.address, calling_ae="MODALITY")
     for number in range(200):  # to warm up, so that what grows afterwards is a leak
-        pdu_fuzz.send(node.port, pdu_fuzz.case(real, f"warm-{number}").stream)
+        pdu_fuzz.send(node.port, pdu_fuzz.case(real, f"warm-{number}"))
     before = strangers.resident_bytes(pid) / MIB
     started = time.monotonic()
     numbers = iter(range(sys.maxsize))
@@ -94,9 +94,9 @@ def fuzz(node: RunningNode, *, count: int, seed: str, minutes: float) -> Finding
             try:
                 seconds = pdu_fuzz.send(
                     node.port,
-                    case.stream,
+                    case,
                     address=f"127.0.1.{worker + 1}",
-                    waits=number % 2 == 0,
+                    waits=number % 4 > 0,
                 )
             except TimeoutError:
                 found.bad.append(f"case {seed}-{number} hung")
