@@ -26,7 +26,8 @@ from agent.completion import Completion
 from agent.composition import Appearance
 from agent.confirmation import Confirm, Confirmation
 from agent.delivery import DeliverySteps
-from agent.dicom import series
+from agent.dicom import series, tls
+from agent.dicom.admission import Quota, TlsEntrance
 from agent.dicom.commitment_scp import CommitmentProvider
 from agent.dicom.commitment_services import CommitmentServices
 from agent.dicom.front_door import FrontDoor, Sender
@@ -36,6 +37,7 @@ from agent.dicom.listener import Listener
 from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Slices, Syntax
 from agent.dicom.peer import Destination
 from agent.dicom.receipts import Receipts
+from agent.dicom.tls import TlsFiles
 from agent.dicom.transport import AnyDestination
 from agent.dicom.web import WebDestination
 from agent.drift import Rule
@@ -50,7 +52,13 @@ from agent.model_store import ModelStore
 from agent.models_in_use import Models
 from agent.node import Node, Reception, Training, Work
 from agent.retention import Policy, Retention
-from agent.settings import DestinationSettings, PeerSettings, ResultSettings, Settings
+from agent.settings import (
+    DestinationSettings,
+    PeerSettings,
+    ResultSettings,
+    Settings,
+    TlsSettings,
+)
 from agent.status import application, users
 from agent.status import node_view as status
 from agent.status.server import Address, StatusServer
@@ -177,12 +185,23 @@ def series_rules(settings: Settings) -> series.SeriesRules:
 
 def destinations(settings: Settings) -> tuple[AnyDestination, ...]:
     """Where results go."""
-    return tuple(_destination(one) for one in settings.destinations)
+    files = tls_files(settings.tls)
+    identity = tls.for_calls(files) if files is not None else None
+    return tuple(_destination(one, identity) for one in settings.destinations)
 
 
-def _destination(one: DestinationSettings) -> AnyDestination:
-    kind = WebDestination if one.transport == "stow" else Destination
-    return kind(**one.model_dump(include={field.name for field in fields(kind)}))
+def _destination(one: DestinationSettings, identity: tls.Identity | None) -> AnyDestination:
+    if one.transport == "stow":
+        return WebDestination(
+            **one.model_dump(include={one.name for one in fields(WebDestination)})
+        )
+    return Destination(
+        name=one.name,
+        ae_title=one.ae_title,
+        host=one.host,
+        port=one.port,
+        identity=identity if one.tls else None,
+    )
 
 
 def appearance(settings: Settings, namespace: uuid.UUID) -> Appearance:
@@ -346,7 +365,10 @@ def front_door(settings: Settings) -> FrontDoor:
 
 
 def _senders(settings: Settings) -> list[Sender]:
-    return [Sender(ae_title=one.ae_title, host=one.host) for one in settings.peers]
+    return [
+        Sender(ae_title=one.ae_title, host=one.host, certificate=one.certificate)
+        for one in settings.peers
+    ]
 
 
 def report_address(settings: Settings, ae_title: str, caller: str) -> Destination | None:
@@ -390,6 +412,25 @@ def _source(settings: Settings, one: PeerSettings) -> Source:
     )
 
 
+def tls_files(wanted: TlsSettings) -> TlsFiles | None:
+    """The files of [tls], where it is on."""
+    if wanted.certificate_file is None or wanted.key_file is None or wanted.ca_file is None:
+        return None
+    return TlsFiles(
+        certificate_file=wanted.certificate_file,
+        key_file=wanted.key_file,
+        ca_file=wanted.ca_file,
+    )
+
+
+def _tls_entrance(wanted: TlsSettings) -> TlsEntrance | None:
+    files = tls_files(wanted)
+    if files is None:
+        return None
+    identity = tls.for_callers(files, client_certificates=wanted.client_certificates)
+    return TlsEntrance(port=wanted.port, identity=identity)
+
+
 def _reception(settings: Settings, storage: Storage, jobs: Jobs, trail: Trail) -> Reception:
     receipts = Receipts(storage.database, storage.store)
     seldom = Seldom()
@@ -412,7 +453,14 @@ def _reception(settings: Settings, storage: Storage, jobs: Jobs, trail: Trail) -
         door=front_door(settings),
         commitment=_commitment(settings, storage, receipts),
         on_rejected=on_rejected,
-        maximum_associations=settings.node.maximum_associations,
+        quota=Quota(
+            associations=settings.node.maximum_associations,
+            associations_per_peer=settings.node.maximum_per_peer,
+            object_bytes=settings.node.maximum_object_mb * 1024 * 1024,
+            request_seconds=settings.node.request_seconds,
+        ),
+        tls=_tls_entrance(settings.tls),
+        is_plain=not settings.tls.only,
     )
     completion = Completion(
         database=storage.database,
