@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from agent import inference, training_order
+from agent import backup, inference, training_order
 from agent.completion import Completion
 from agent.composition import Appearance
 from agent.delivery import DeliverySteps
@@ -59,6 +59,7 @@ class Storage:
 def open_store(settings: Settings) -> FileStore:
     """Open the data folder, and make it where there is none."""
     folder = settings.node.data_dir
+    backup.check_whole(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if sys.platform != "win32":
         folder.chmod(0o700)  # patient data: for the service account only
