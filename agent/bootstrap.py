@@ -14,6 +14,7 @@ from filelock import FileLock
 
 from agent import (
     audit_trail,
+    backup,
     confinement,
     ending,
     inference,
@@ -88,6 +89,7 @@ def open_store(settings: Settings) -> FileStore:
     """
     confinement.keep_files_private()
     folder = settings.node.data_dir
+    backup.check_whole(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if sys.platform != "win32":
         folder.chmod(0o700)  # patient data: for the service account only

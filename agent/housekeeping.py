@@ -4,6 +4,7 @@ import logging
 import threading
 from datetime import UTC, datetime
 
+from agent.errors import AgentError
 from agent.retention import Retention
 from storage.errors import StorageError
 
@@ -34,7 +35,7 @@ class Housekeeping:
         while True:
             try:
                 self._retention.run(datetime.now(UTC))
-            except (StorageError, OSError) as error:
+            except (AgentError, StorageError, OSError) as error:
                 logger.warning("Retention waits: %s", error, extra={"action": "retention_waits"})
             except Exception:  # a border: the next run may go better
                 logger.exception("Retention failed", extra={"action": "retention_failed"})

@@ -2,10 +2,15 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from agent.errors import ConfigurationError
 from storage import audit, retention
 from storage.database import Database
 from storage.files import FileStore
@@ -58,9 +63,16 @@ class Retention:
 
     def run(self, now: datetime) -> list[Removal]:
         """Remove what the policy lets go; what went, or would."""
-        if not self.dry_run:
-            self._finish_earlier()
-        return [*self._by_age(now), *self._for_room(now)]
+        if self.dry_run:
+            return [*self._by_age(now), *self._for_room(now)]
+        try:
+            with _lock(self.store.root).acquire(timeout=0):
+                self._finish_earlier()
+                return [*self._by_age(now), *self._for_room(now)]
+        except Timeout as error:
+            raise ConfigurationError(
+                "Files are being removed or backed up at this moment; try again later."
+            ) from error
 
     def _by_age(self, now: datetime) -> Iterator[Removal]:
         ages = {What.IMAGES: self.policy.images_days, What.RESULTS: self.policy.results_days}
@@ -154,6 +166,17 @@ class Retention:
         for study_uid in noted:
             if self.store.has_images(study_uid):
                 self._remove_images(study_uid)
+
+
+@contextmanager
+def no_removal(data_dir: Path) -> Iterator[None]:
+    """Keep retention from removing files; waits for a run that is at work."""
+    with _lock(data_dir):
+        yield
+
+
+def _lock(data_dir: Path) -> FileLock:
+    return FileLock(data_dir / "retention.lock")
 
 
 def _revisions(study: Study) -> list[StudyKey]:

@@ -77,6 +77,15 @@ def paths_removed(session: Session, study_uid: StudyUid) -> frozenset[str]:
     return known - paths_here(session, study_uid)
 
 
+def files_named(session: Session) -> frozenset[str]:
+    """Every file that a row names and that was not removed."""
+    return frozenset(
+        str(path)
+        for table in (_instance, _object)
+        for path in session.scalars(select(table.c.path).where(table.c.removed_at.is_(None)))
+    )
+
+
 def has_results(session: Session, study_uid: StudyUid) -> bool:
     """Whether results of a study are not removed."""
     here = select(_object.c.sop_uid).where(

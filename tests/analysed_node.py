@@ -51,7 +51,8 @@ def configured(folder: Path) -> Path:
     file = folder / "agent.toml"
     data = (folder / "data").as_posix()
     file.write_text(
-        f'[node]\ndata_dir = "{data}"\nport = 0\nreserve_gb = 0.0\n[model]\nprovider = "cpu"\n',
+        f'[node]\ndata_dir = "{data}"\nport = 0\nreserve_gb = 0.0\nwatermark_percent = 100.0\n'
+        '[model]\nprovider = "cpu"\n',
         encoding="utf-8",
     )
     return file

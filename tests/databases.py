@@ -43,14 +43,14 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture
 def fresh_postgres_url(postgres_url: str) -> Iterator[str]:
     """An empty PostgreSQL database, dropped after the test whoever is still connected."""
-    with _postgres_database(postgres_url) as url:
+    with postgres_database(postgres_url) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def postgres_migrated_url(postgres_url: str) -> Iterator[str]:
     """A PostgreSQL database with our schema, emptied after each test that used it."""
-    with _postgres_database(postgres_url) as url:
+    with postgres_database(postgres_url) as url:
         _migrate(url)
         yield url
 
@@ -124,7 +124,8 @@ def start_server(data: Path) -> Any:
 
 
 @contextmanager
-def _postgres_database(server_url: str) -> Iterator[str]:
+def postgres_database(server_url: str) -> Iterator[str]:
+    """An empty database on that server, dropped at the end whoever is still connected."""
     name = f"t_{uuid.uuid4().hex[:12]}"
     # Without fsync a file copy takes 15 ms, the default strategy through the log ten times that.
     _administer(server_url, f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")

@@ -45,7 +45,7 @@ def build(folder: Path, pacs: SimulatedPacs) -> None:
 
 
 def configure(folder: Path, destination: Destination | None = None, *, model: str = "") -> None:
-    """`agent.toml`, whose data lie in the folder where a command is run."""
+    """`agent.toml`, whose data lie in the folder where a command is run, and `restored.toml`."""
     lines = ["[node]", 'data_dir = "data"', "port = 0", "reserve_gb = 0.0"]
     lines += ["watermark_percent = 100.0"]
     lines += ["[status]", "port = 0", "[model]", 'provider = "cpu"']
@@ -53,7 +53,10 @@ def configure(folder: Path, destination: Destination | None = None, *, model: st
     if destination is not None:
         lines += ["[[destinations]]", 'name = "pacs"', f'ae_title = "{destination.ae_title}"']
         lines += [f"port = {destination.port}"]
-    (folder / "agent.toml").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    text = "\n".join([*lines, ""])
+    (folder / "agent.toml").write_text(text, encoding="utf-8")
+    moved = text.replace('data_dir = "data"', 'data_dir = "restored"')
+    (folder / "restored.toml").write_text(moved, encoding="utf-8")
 
 
 def copied(template: Path, folder: Path) -> Path:

@@ -7,6 +7,7 @@ import typer
 from agent.cli import (
     analyse,
     audit,
+    backup,
     demo,
     destinations,
     doctor,
@@ -36,6 +37,8 @@ app.command("demo")(demo.demo)
 app.command("analyse")(analyse.analyse)
 app.command("doctor")(doctor.doctor)
 app.command("retrain")(retrain.retrain)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.add_typer(studies.app, name="studies")
 app.add_typer(models.app, name="models")
 app.add_typer(thresholds.app, name="thresholds")

@@ -117,7 +117,7 @@ def run(
 
 
 def files(store: FileStore) -> list[str]:
-    found = (path for path in store.root.rglob("*") if path.is_file())
+    found = (path for path in store.root.rglob("*.dcm") if path.is_file())
     return sorted(path.relative_to(store.root).parts[0] for path in found)
 
 

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from typer.testing import CliRunner, Result
 
 import analysed_node
 from agent import bootstrap, settings
 from agent.cli import app
-from storage import activations, registry, results, studies, thresholds
+from storage import activations, registry, results, studies, tables, thresholds
 from storage.records import Outcome, StudyKey, StudyState, ThresholdSet
 
 
@@ -251,3 +252,16 @@ def test_a_study_that_was_not_read_yet_has_nothing_to_replay(config: Path, key: 
     assert result.exit_code == 1
     assert "was not analysed yet" in result.output
     assert "There is no result yet." in done(config, "explain", "2.25.2156")
+
+
+def test_what_retention_removed_is_said_and_not_replayed(config: Path, key: StudyKey) -> None:
+    database = bootstrap.open_storage(settings.load(config)).database
+    with closing(database), database.begin() as session:
+        for table in (tables.instance, tables.result_object):
+            session.execute(update(table).values(removed_at=analysed_node.NOW))
+    told = " ".join(done(config, "explain", key).split())
+    assert "Its images were removed by retention on 2026-01-02." in told
+    assert "Retention removed what is kept here of them on 2026-01-02." in told
+    refused = run(config, "replay", key)
+    assert refused.exit_code == 1
+    assert "removed by retention on 2026-01-02" in " ".join(refused.stderr.split())
