@@ -1,4 +1,4 @@
-"""The schema of DICOM audit messages (PS3.15 A.5.1.1), as far as elements, attributes and order go."""
+"""The schema of DICOM audit messages (PS3.15 A.5.1.1): elements, attributes and their order."""
 
 import re
 from collections.abc import Mapping
