@@ -85,13 +85,46 @@ def test_a_study_is_shown_without_the_patient(tmp_path: Path) -> None:
         assert client.get(f"{at}/slices/5/other.png").status_code == 404
         name = _patient_name()
         assert name not in shown
+        assert "AX T2 FLAIR" not in shown  # people type names into descriptions
+        assert "Series 1 (MR" in shown
 
 
 def test_patient_names_are_shown_where_they_are_switched_on(tmp_path: Path) -> None:
     values = settings(tmp_path, show_patient_names=True)
     with served(values) as (server, storage), visitor(server) as client:
-        status_page.analyse_demo(storage)
+        key = status_page.analyse_demo(storage)
         assert _patient_name() in client.get("/studies").text
+        shown = client.get(f"/studies/{key.replace('#', '/')}").text
+        assert shown.count("AX T2 FLAIR") == 2  # read from the image, and in the report
+
+
+def test_the_audit_is_told_of_logins_and_of_names_seen(tmp_path: Path) -> None:
+    told: list[tuple[str, str, str]] = []
+    values = settings(tmp_path, login=True, show_patient_names=True)
+    storage = bootstrap.open_storage(values)
+    bootstrap.open_models(values, storage)
+    users.add(bootstrap.users_file(values), "anna", PASSWORD)
+    key = status_page.add_study(storage, 1, state=StudyState.COMPLETE)
+    server = bootstrap.status_server(
+        values, storage, tell=lambda who, action, subject: told.append((who, action, subject))
+    )
+    server.start()
+    with visitor(server) as client:
+        sign_in(client, "anna", "wrong")
+        sign_in(client, PASSWORD, "anna")  # in the wrong fields
+        sign_in(client, "anna", PASSWORD)
+        page = client.get(f"/studies/{key.replace('#', '/')}")
+        client.post("/logout", data={"token": token(page)})
+    server.stop()
+    storage.database.close()
+    here = "127.0.0.1"
+    assert told == [
+        ("anna", "sign-in failed", here),
+        ("somebody unknown", "sign-in failed", here),
+        ("anna", "signed in", here),
+        ("anna", "patient names seen", key),
+        ("anna", "signed out", here),
+    ]
 
 
 def _patient_name() -> str:

@@ -10,8 +10,6 @@ import resource
 import shutil
 import signal
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +18,11 @@ import httpx
 import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AllStoragePresentationContexts, evt
+from typer.testing import CliRunner
 
 import canary
 import model_folders
+from agent.cli import app
 from agent.demo.pacs import SimulatedPacs
 from agent.dicom import sender, wire
 from agent.dicom.peer import Destination
@@ -41,8 +41,6 @@ COMMANDS = (
     ("studies", "list", "--json"),
     ("audit", "list", "--json"),
     ("audit", "verify"),
-    ("audit", "export", "--out", "audit.xml"),
-    ("audit", "export", "--out", "audit.jsonl", "--format", "json"),
     ("drift",),
     ("doctor", "--json"),
 )
@@ -63,6 +61,7 @@ def refusing_pacs() -> Iterator[Destination]:
         return answer
 
     server = entity.start_server((HOST, 0), block=False, evt_handlers=[(evt.EVT_C_STORE, refuse)])
+    assert server is not None
     try:
         port = int(server.server_address[1])
         yield Destination(name="refuser", ae_title="REFUSER", host=HOST, port=port)
@@ -92,9 +91,9 @@ def send_refused(node: RunningNode) -> None:
 def run(node: RunningNode, *arguments: str) -> str:
     """Everything that a command prints."""
     configuration = node.folder / f"{node.role}.toml"
-    command = [sys.executable, "-m", "agent.cli", *arguments, "--config", str(configuration)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=node.folder)
-    return done.stdout + done.stderr
+    done = CliRunner().invoke(app, [*arguments, "--config", str(configuration)])
+    assert done.exit_code in (0, 1), done.output
+    return done.output
 
 
 def pages(node: RunningNode) -> dict[str, str]:
@@ -114,6 +113,10 @@ def printed(node: RunningNode) -> dict[str, str]:
         for name, *options in STUDY_COMMANDS:
             words = ("studies", name, study.key, *options)
             said[" ".join(words)] = run(node, *words)
+    for kind in ("xml", "json"):
+        file = node.folder / f"audit.{kind}"
+        run(node, "audit", "export", "--out", str(file), "--format", kind)
+        said[f"audit export {kind}"] = file.read_text(encoding="utf-8")
     return said
 
 
@@ -128,7 +131,6 @@ def kept(node: RunningNode, working: Path, temporary: Path) -> dict[str, str | b
     """Every place that is no image and no result, of a node that stands still."""
     data = node.folder / "data"
     return {
-        **{f"export {one.name}": one.read_bytes() for one in node.folder.glob("audit.*")},
         "log": node.log.read_text(encoding="utf-8"),
         **canary.database_values(data / "neurosieve.db"),
         **canary.files(data, without=("images", "results", "models")),
@@ -203,8 +205,11 @@ def test_no_word_of_a_patient_is_left_behind(tmp_path: Path, places: tuple[Path,
 
 
 def open_to_others(folder: Path) -> list[str]:
-    """What an account other than the node's may read, write or enter."""
-    found = [folder, *folder.rglob("*")]
+    """What an account other than the node's may read, write or enter.
+
+    Models are left out: they are copied with the modes of the package, and hold no patient.
+    """
+    found = [folder, *(one for one in folder.rglob("*") if folder / "models" not in one.parents)]
     return [str(one) for one in found if stat.S_IMODE(one.stat().st_mode) & 0o077]
 
 
