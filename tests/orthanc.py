@@ -55,9 +55,9 @@ class Orthanc:
         """Where the REST interface is."""
         return f"http://127.0.0.1:{self.http_port}"
 
-    def read(self, path: str, *, posted: bytes | None = None) -> bytes:
+    def read(self, path: str, *, posted: bytes | None = None, method: str | None = None) -> bytes:
         """What the REST interface answers."""
-        request = urllib.request.Request(f"{self.url}{path}", data=posted)
+        request = urllib.request.Request(f"{self.url}{path}", data=posted, method=method)
         if self.login:
             login = b64encode(":".join(self.login).encode()).decode()
             request.add_header("Authorization", f"Basic {login}")
@@ -98,12 +98,14 @@ def running_orthanc(
     folder: Path,
     *,
     node_port: int | None = None,
+    routes: bool = True,
     login: tuple[str, str] | None = None,
     dicomweb: bool = False,
 ) -> Iterator[Orthanc]:
     """An Orthanc, or a skip where there is none.
 
-    With a port it routes to the node there. DICOMweb is open to all, or to who knows the login.
+    With a port it knows the node there, and routes to it. DICOMweb is open to all, or to who knows
+    the login.
     """
     program = shutil.which("Orthanc")
     if program is None:
@@ -112,7 +114,7 @@ def running_orthanc(
     if dicomweb and not WEB_PLUGIN.exists():
         pytest.skip("Orthanc's DICOMweb is not installed (Debian package orthanc-dicomweb)")
     orthanc = Orthanc(dicom_port=free_port(), http_port=free_port(), login=login)
-    configuration = _configuration(folder, orthanc, node_port, dicomweb=dicomweb)
+    configuration = _configuration(folder, orthanc, node_port, routes=routes, dicomweb=dicomweb)
     with (folder / "orthanc.log").open("wb") as log:
         process = subprocess.Popen(
             [program, str(configuration)],
@@ -135,7 +137,7 @@ def free_port() -> int:
 
 
 def _configuration(
-    folder: Path, orthanc: Orthanc, node_port: int | None, *, dicomweb: bool
+    folder: Path, orthanc: Orthanc, node_port: int | None, *, routes: bool, dicomweb: bool
 ) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     shipped = json.loads((RECIPE / "orthanc.json").read_text(encoding="utf-8"))
@@ -161,7 +163,7 @@ def _configuration(
         "DicomModalities": {},
     }
     if node_port is not None:
-        values["LuaScripts"] = [str(RECIPE / "neurosieve-route.lua")]
+        values["LuaScripts"] = [str(RECIPE / "neurosieve-route.lua")] if routes else []
         values["DicomModalities"] = {"neurosieve": ["NEUROSIEVE", "127.0.0.1", node_port]}
     if dicomweb:
         values["Plugins"] = [str(WEB_PLUGIN)]

@@ -27,6 +27,7 @@ class ProvingPacs:
 
     reports: Reports = "same"
     forgets: bool = False  # answers Success and keeps nothing
+    loses: set[str] = field(default_factory=set)  # instances of which it does the same
     finds: bool = True
     node_port: int = 0  # where reports on a new association go
     held: dict[str, str] = field(default_factory=dict)  # class by instance
@@ -82,8 +83,8 @@ class ProvingPacs:
     def _on_store(self, event: evt.Event) -> int:
         request = wire.store_request(event)
         self.stored += 1
-        if not self.forgets:
-            uid = str(request.AffectedSOPInstanceUID)
+        uid = str(request.AffectedSOPInstanceUID)
+        if not self.forgets and uid not in self.loses:
             self.held[uid] = str(request.AffectedSOPClassUID)
         return 0x0000
 

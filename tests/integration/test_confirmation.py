@@ -138,16 +138,17 @@ def test_a_pacs_that_accepts_and_forgets_is_sent_everything_again_until_it_keeps
 
 
 def test_only_what_failed_is_sent_again(database: Database, tmp_path: Path) -> None:
-    with proving_pacs(reports="later") as pacs:
-        here = bench(database, tmp_path, pacs.destination, way=Confirm.QUERY, index_seconds=0.0)
-        pacs.forgets = True
-        here.deliver()
-        pacs.forgets = False
-        here.deliver()
-        lost = next(iter(pacs.held))
-        assert pacs.stored == 6
-        assert here.states() == COMMITTED
-        assert lost
+    with proving_pacs() as pacs:
+        here = bench(database, tmp_path, pacs.destination)
+        pacs.loses = {here.deliveries()[1].sop_uid}
+        assert "1 stored and not kept" in here.deliver()
+        committed, failed = DeliveryState.COMMITTED, DeliveryState.FAILED
+        assert [one.state for one in here.deliveries()] == [committed, failed, committed]
+        pacs.loses = set()
+        assert here.deliver() == ""
+    assert here.states() == COMMITTED
+    assert pacs.stored == 4
+    assert [len(asked) for _, asked in pacs.requests] == [3, 1]
 
 
 def test_what_a_query_does_not_show_yet_is_waited_for_and_not_sent_again(
