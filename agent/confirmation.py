@@ -240,6 +240,25 @@ class Confirmation:
         return _now() - one.accepted_at > timedelta(seconds=self.commitment_seconds)
 
 
+def outlook(way: Confirm, peer: transport.AnyDestination, *, calling_ae: str) -> tuple[bool, str]:
+    """Whether the destination offers the proof that is wanted, and which one, in words.
+
+    `PeerError` when it cannot be reached.
+    """
+    if way is Confirm.OFF:
+        return True, "proof of delivery is switched off"
+    commits, shows = transport.proofs_offered(peer, calling_ae=calling_ae)
+    if commits and way is not Confirm.QUERY:
+        return True, "it offers storage commitment"
+    if shows and way is not Confirm.COMMITMENT:
+        return True, "what it was sent can be read back"
+    return False, {
+        Confirm.AUTO: "it offers neither storage commitment nor a query: no proof of delivery",
+        Confirm.COMMITMENT: "it does not offer storage commitment, which confirm demands",
+        Confirm.QUERY: "it answers no query, which confirm demands",
+    }[way]
+
+
 def _every(seconds: float, look: Callable[[], bool]) -> Callable[[], bool]:
     """The same question, answered by a look no more often than that."""
     next_look = time.monotonic()

@@ -12,6 +12,7 @@ import typer
 from agent.cli.border import ConfigOption, JsonOption, one_sentence, problems, say, show
 
 if TYPE_CHECKING:
+    from agent.dicom.transport import AnyDestination
     from agent.settings import Settings
 
 COLUMNS = ("check", "result", "detail")
@@ -108,6 +109,20 @@ def _checks(values: "Settings") -> Iterator[tuple[str, Callable[[], str]]]:
             f"destination {peer.name}",
             partial(transport.check, peer, calling_ae=values.node.ae_title),
         )
+        yield f"proof from {peer.name}", partial(_proof, values, peer)
+
+
+def _proof(values: "Settings", peer: "AnyDestination") -> str:
+    """Whether results will be confirmed there; without any proof a PACS may lose them unseen."""
+    from agent import confirmation
+    from agent.confirmation import Confirm
+    from agent.errors import AgentError
+
+    way = next(Confirm(one.confirm) for one in values.destinations if one.name == peer.name)
+    offered, words = confirmation.outlook(way, peer, calling_ae=values.node.ae_title)
+    if offered:
+        return words
+    raise Warned(f"{words}.") if way is Confirm.AUTO else AgentError(f"{words}.")
 
 
 def _disk(values: "Settings") -> str:

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from agent.dicom import query, sender, web
+from pydicom.uid import ImplicitVRLittleEndian
+
+from agent.dicom import commitment_messages, query, sender, web
 from agent.dicom.peer import Destination
 from agent.dicom.sender import SendItem, SendOutcome
 from agent.dicom.web import WebDestination
@@ -40,3 +42,17 @@ def check(destination: AnyDestination, *, calling_ae: str) -> str:
         return f"{destination.url} answers QIDO-RS and lets us in ({count} study shown)"
     sender.echo(destination, calling_ae=calling_ae)
     return f"{destination.ae_title} at {destination.host}:{destination.port} answers C-ECHO"
+
+
+def proofs_offered(destination: AnyDestination, *, calling_ae: str) -> tuple[bool, bool]:
+    """Whether the peer accepts requests for storage commitment, and queries; nothing is asked.
+
+    `PeerError` when it cannot be reached.
+    """
+    if isinstance(destination, WebDestination):
+        web.check(destination)  # raises where there is no QIDO-RS
+        return False, True
+    asked = (str(commitment_messages.SOP_CLASS), str(query.FIND))
+    syntaxes = dict.fromkeys(asked, str(ImplicitVRLittleEndian))
+    answers = sender.accepted_classes(destination, syntaxes, calling_ae=calling_ae)
+    return answers[0].accepted, answers[1].accepted
