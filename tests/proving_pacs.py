@@ -51,7 +51,7 @@ class ProvingPacs:
             entity.add_supported_context(messages.SOP_CLASS, list(messages.SYNTAXES))
         if self.finds:
             entity.add_supported_context(query.FIND)
-        self._server = entity.start_server(
+        server = entity.start_server(
             (HOST, self.port),
             block=False,
             evt_handlers=[
@@ -61,7 +61,9 @@ class ProvingPacs:
                 (evt.EVT_N_ACTION, self._on_action),
             ],
         )
-        self.port = int(self._server.server_address[1])
+        assert server is not None
+        self._server = server
+        self.port = int(server.server_address[1])
 
     def stop(self) -> None:
         """Be away."""

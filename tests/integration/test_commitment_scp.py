@@ -31,6 +31,7 @@ from running import wait_until
 from storage.database import Database, open_database
 from storage.errors import StorageError
 from storage.files import FileStore
+from storage.records import SopUid
 
 HOST = "127.0.0.1"
 COMMITMENT = (str(messages.SOP_CLASS), str(messages.SYNTAXES[0]))
@@ -65,12 +66,14 @@ class Asker:
     def start(self) -> None:
         entity = wire.entity("MODALITY")
         entity.add_supported_context(messages.SOP_CLASS, scu_role=True, scp_role=True)
-        self.server = entity.start_server(
+        server = entity.start_server(
             (HOST, self.port),
             block=False,
             evt_handlers=[(evt.EVT_N_EVENT_REPORT, self.on_report)],
         )
-        self.port = int(self.server.server_address[1])
+        assert server is not None
+        self.server = server
+        self.port = int(server.server_address[1])
 
     def stop(self) -> None:
         if self.server is not None:
@@ -106,7 +109,8 @@ def ask(
         items.append(item)
     content.ReferencedSOPSequence = items
     status, _ = association.send_n_action(content, action, messages.SOP_CLASS, instance)
-    return status.get("Status")
+    answered: int | None = status.get("Status")
+    return answered
 
 
 @contextmanager
@@ -183,7 +187,7 @@ def test_a_row_that_waits_for_the_database_is_vouched_for_by_its_file(
     finally:
         listener.stop(grace_seconds=1.0)
     (reference,) = references([image])
-    asked = [messages.Reference(sop_class_uid=reference[0], sop_uid=reference[1])]
+    asked = [messages.Reference(sop_class_uid=reference[0], sop_uid=SopUid(reference[1]))]
     holdings = Holdings(database=database, store=store, receipts=receipts)
     assert holdings.examine(asked) == {}
     for path in store.image_paths():
