@@ -16,7 +16,7 @@ from agent import ending
 from agent.dicom import commitment, transport
 from agent.dicom.commitment_messages import Reference, Report
 from agent.dicom.peer import Destination
-from agent.errors import NotOffered, PeerError
+from agent.errors import BrokeOff, NotOffered, PeerError
 from storage import proofs, results, studies
 from storage.database import Database
 from storage.records import (
@@ -68,7 +68,7 @@ class Confirmation:
 
     `ways` names the way by destination, AUTO for all others. An answer to a storage commitment may
     take `commitment_seconds` before it is asked for anew, and is waited for `wait_seconds` at a
-    time; a peer may take `index_seconds` to find what it has just stored.
+    time; for `index_seconds` a peer may not find what it has just stored, or hang up.
     """
 
     database: Database
@@ -84,15 +84,15 @@ class Confirmation:
         if stored is None or not stored.objects:
             return ""
         way = self.ways.get(peer.name, Confirm.AUTO)
-        problem = ""
+        problem, unclear = "", False
         for ask in self._in_order(way, peer, stored):
             try:
                 return ask()
             except NotOffered as error:
-                problem = str(error)
+                problem, unclear = str(error), unclear or isinstance(error, BrokeOff)
             except PeerError as error:
                 return str(error)
-        if way in (Confirm.COMMITMENT, Confirm.QUERY):
+        if way in (Confirm.COMMITMENT, Confirm.QUERY) or (unclear and self._is_new(stored)):
             return problem
         self._do_without(stored, peer.name, way)
         return ""
@@ -174,8 +174,7 @@ class Confirmation:
             ).keys()
         found = stored.objects.keys() & there
         absent = stored.objects.keys() - there
-        long_ago = _now() - timedelta(seconds=self.index_seconds)
-        lost = {uid for uid in absent if stored.deliveries[uid].updated_at <= long_ago}
+        lost = {uid for uid in absent if not self._is_recent(stored.deliveries[uid])}
         with self.database.begin() as session:
             proofs.hold(session, peer.name, found, Proof.QUERY, now=_now())
             proofs.put_back(
@@ -222,6 +221,12 @@ class Confirmation:
                 asked=tuple(proofs.transactions(session, asked)),
             )
 
+    def _is_new(self, stored: Stored) -> bool:
+        return any(self._is_recent(one) for one in stored.deliveries.values())
+
+    def _is_recent(self, stored: Delivery) -> bool:
+        return stored.updated_at > _now() - timedelta(seconds=self.index_seconds)
+
     def _is_answered(self, transaction_uids: Collection[str]) -> bool:
         with self.database.read() as session:
             found = proofs.transactions(session, transaction_uids)
@@ -235,6 +240,25 @@ class Confirmation:
         if one.accepted_at is None or one.answered_at is not None:
             return False
         return _now() - one.accepted_at > timedelta(seconds=self.commitment_seconds)
+
+
+def outlook(way: Confirm, peer: transport.AnyDestination, *, calling_ae: str) -> tuple[bool, str]:
+    """Whether the destination offers the proof that is wanted, and which one, in words.
+
+    `PeerError` when it cannot be reached.
+    """
+    if way is Confirm.OFF:
+        return True, "proof of delivery is switched off"
+    commits, shows = transport.proofs_offered(peer, calling_ae=calling_ae)
+    if commits and way is not Confirm.QUERY:
+        return True, "it offers storage commitment"
+    if shows and way is not Confirm.COMMITMENT:
+        return True, "what it was sent can be read back"
+    return False, {
+        Confirm.AUTO: "it offers neither storage commitment nor a query: no proof of delivery",
+        Confirm.COMMITMENT: "it does not offer storage commitment, which confirm demands",
+        Confirm.QUERY: "it answers no query, which confirm demands",
+    }[way]
 
 
 def _every(seconds: float, look: Callable[[], bool]) -> Callable[[], bool]:

@@ -6,6 +6,7 @@ AgentError
  ├── UnusableModel        a model folder is incomplete or damaged          not retryable
  └── PeerError            a DICOM peer refused, broke off or is not there  retryable
       └── NotOffered      it does not know the service, or not for us      retryable
+           └── BrokeOff   it hung up at the request: a refusal, or a fault  retryable
 """
 
 from typing import ClassVar
@@ -37,3 +38,10 @@ class PeerError(AgentError):
 
 class NotOffered(PeerError):
     """A DICOM peer does not know the service that was asked for, or not for us."""
+
+
+class BrokeOff(NotOffered):
+    """A DICOM peer took the association and hung up at the request: a refusal, or a fault.
+
+    Orthanc does so to those whom it does not know.
+    """

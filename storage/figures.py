@@ -22,6 +22,15 @@ class DeliveryCount:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unconfirmed:
+    """How many objects a destination has stored and not yet proven to hold, and since when."""
+
+    destination: str
+    count: int
+    oldest_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutcomeCount:
     """How often one model version said one thing."""
 
@@ -116,6 +125,26 @@ def deliveries(session: Session) -> list[DeliveryCount]:
         .order_by(table.c.destination, table.c.state)
     )
     return [DeliveryCount(**row._asdict()) for row in session.execute(statement)]
+
+
+def unconfirmed(session: Session) -> list[Unconfirmed]:
+    """What destinations have still to prove, of studies that wait for it or gave up."""
+    table, objects, study = tables.delivery, tables.result_object, tables.study
+    of_study = (study.c.study_uid == objects.c.study_uid) & (study.c.revision == objects.c.revision)
+    statement = (
+        select(
+            table.c.destination,
+            func.count().label("count"),
+            func.min(table.c.updated_at).label("oldest_at"),
+        )
+        .join(objects, objects.c.sop_uid == table.c.sop_uid)
+        .join(study, of_study)
+        .where(objects.c.current, study.c.state.in_((StudyState.DELIVERING, StudyState.FAILED)))
+        .where(table.c.state == DeliveryState.STORED, table.c.proof.is_(None))
+        .group_by(table.c.destination)
+        .order_by(table.c.destination)
+    )
+    return [Unconfirmed(**row._asdict()) for row in session.execute(statement)]
 
 
 def outcomes(session: Session) -> list[OutcomeCount]:

@@ -56,9 +56,9 @@ class Orthanc:
         """Where the REST interface is."""
         return f"http://127.0.0.1:{self.http_port}"
 
-    def read(self, path: str, *, posted: bytes | None = None) -> bytes:
+    def read(self, path: str, *, posted: bytes | None = None, method: str | None = None) -> bytes:
         """What the REST interface answers."""
-        request = urllib.request.Request(f"{self.url}{path}", data=posted)
+        request = urllib.request.Request(f"{self.url}{path}", data=posted, method=method)
         if self.login:
             login = b64encode(":".join(self.login).encode()).decode()
             request.add_header("Authorization", f"Basic {login}")

@@ -27,6 +27,7 @@ class ProvingPacs:
 
     reports: Reports = "same"
     forgets: bool = False  # answers Success and keeps nothing
+    loses: set[str] = field(default_factory=set)  # instances of which it does the same
     finds: bool = True
     node_port: int = 0  # where reports on a new association go
     held: dict[str, str] = field(default_factory=dict)  # class by instance
@@ -50,7 +51,7 @@ class ProvingPacs:
             entity.add_supported_context(messages.SOP_CLASS, list(messages.SYNTAXES))
         if self.finds:
             entity.add_supported_context(query.FIND)
-        self._server = entity.start_server(
+        server = entity.start_server(
             (HOST, self.port),
             block=False,
             evt_handlers=[
@@ -60,7 +61,9 @@ class ProvingPacs:
                 (evt.EVT_N_ACTION, self._on_action),
             ],
         )
-        self.port = int(self._server.server_address[1])
+        assert server is not None
+        self._server = server
+        self.port = int(server.server_address[1])
 
     def stop(self) -> None:
         """Be away."""
@@ -82,8 +85,8 @@ class ProvingPacs:
     def _on_store(self, event: evt.Event) -> int:
         request = wire.store_request(event)
         self.stored += 1
-        if not self.forgets:
-            uid = str(request.AffectedSOPInstanceUID)
+        uid = str(request.AffectedSOPInstanceUID)
+        if not self.forgets and uid not in self.loses:
             self.held[uid] = str(request.AffectedSOPClassUID)
         return 0x0000
 

@@ -154,6 +154,23 @@ class RunningNode:
         self.process.send_signal(signal.SIGTERM)
         return self._reap()
 
+    def command(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """What `neurosieve` answers with this node's configuration."""
+        return subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "agent.cli",
+                *words,
+                "--config",
+                str(self.write_configuration()),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
     def _reap(self) -> int:
         assert self.process is not None
         assert self.process.stdout is not None

@@ -134,7 +134,7 @@ def try_destination(
     _configured(values, name)
     peer = next(one for one in bootstrap.destinations(values) if one.name == name)
     answer = transport.check(peer, calling_ae=values.node.ae_title)
-    rows = [_answer(peer, answer)]
+    rows = [_answer(peer, answer), _proof(values, peer)]
     if isinstance(peer, Destination):
         rows += _classes(values, peer)
     show(rows, columns=ANSWERS, title=f"Destination {name}", as_json=as_json)
@@ -149,6 +149,23 @@ def _answer(peer: "AnyDestination", detail: str) -> dict[str, object]:
 
     asked = "C-ECHO" if isinstance(peer, Destination) else "QIDO-RS"
     return {"object": asked, "accepted": "yes", "wanted": True, "detail": detail}
+
+
+def _proof(values: "Settings", peer: "AnyDestination") -> dict[str, object]:
+    """Whether it proves that it keeps what it was sent; without, results count once stored."""
+    from agent import confirmation
+    from agent.confirmation import Confirm
+
+    way = Confirm(_configured(values, peer.name).confirm)
+    offered, words = confirmation.outlook(way, peer, calling_ae=values.node.ae_title)
+    demanded = way in (Confirm.COMMITMENT, Confirm.QUERY)
+    missing = "no" if demanded else "warning"
+    return {
+        "object": "proof of delivery",
+        "accepted": "yes" if offered else missing,
+        "wanted": demanded,
+        "detail": words,
+    }
 
 
 def _classes(values: "Settings", peer: "Destination") -> list[dict[str, object]]:

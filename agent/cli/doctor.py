@@ -13,6 +13,7 @@ from agent.cli.border import ConfigOption, JsonOption, one_sentence, problems, s
 
 if TYPE_CHECKING:
     from agent.dicom.holdings import Source
+    from agent.dicom.transport import AnyDestination
     from agent.settings import Settings
 
 COLUMNS = ("check", "result", "detail")
@@ -117,6 +118,7 @@ def _checks(values: "Settings") -> Iterator[tuple[str, Callable[[], str]]]:
             f"destination {peer.name}",
             partial(transport.check, peer, calling_ae=values.node.ae_title),
         )
+        yield f"proof from {peer.name}", partial(_proof, values, peer)
     for source in bootstrap.sources(values).values():
         yield f"peer {source.ae_title}", partial(_asked, source)
 
@@ -133,6 +135,19 @@ def _asked(source: "Source") -> str:
     except PeerError as error:
         raise Warned(f"{error} Its studies count as complete by the quiet time alone.") from error
     return "says what it holds" + (" and may be asked to send it" if source.mover else "")
+
+
+def _proof(values: "Settings", peer: "AnyDestination") -> str:
+    """Whether results will be confirmed there; without any proof a PACS may lose them unseen."""
+    from agent import confirmation
+    from agent.confirmation import Confirm
+    from agent.errors import AgentError
+
+    way = next(Confirm(one.confirm) for one in values.destinations if one.name == peer.name)
+    offered, words = confirmation.outlook(way, peer, calling_ae=values.node.ae_title)
+    if offered:
+        return words
+    raise Warned(f"{words}.") if way is Confirm.AUTO else AgentError(f"{words}.")
 
 
 def _disk(values: "Settings") -> str:

@@ -16,7 +16,7 @@ from agent.dicom import exchange, peer, wire
 from agent.dicom.commitment_messages import Reference, Report, UnusableMessage
 from agent.dicom.exchange import Exchange
 from agent.dicom.peer import Destination
-from agent.errors import NotOffered, PeerError
+from agent.errors import BrokeOff, NotOffered, PeerError
 from storage.errors import NotFound
 
 _log = logging.getLogger(__name__)
@@ -44,7 +44,10 @@ def asked(
             raise NotOffered(f"{destination.name} does not offer storage commitment.")
         association.bind(evt.EVT_N_EVENT_REPORT, report_handler(take))
         with exchange.opened(association) as opened:
-            _check(destination, _answer(opened, transaction_uid, references))
+            status = _answer(opened, transaction_uid, references)
+            if status is None and not exchange.stands(association):
+                raise BrokeOff(f"{destination.name} breaks off when asked for commitment.")
+            _check(destination, status)
             yield opened
         if exchange.wants_to_end(association):
             association.abort()  # a release of ours would cross the peer's

@@ -13,7 +13,7 @@ from pynetdicom import build_context
 
 from agent.dicom import peer
 from agent.dicom.peer import Destination
-from agent.errors import NotOffered, PeerError
+from agent.errors import BrokeOff, NotOffered, PeerError
 from storage.records import SeriesUid, SopUid, StudyUid
 
 FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")  # Study Root, PS3.4 C.6.2
@@ -99,10 +99,13 @@ def _find(destination: Destination, keys: Dataset, calling_ae: str) -> Iterator[
     with peer.association(destination, calling_ae, [build_context(FIND)]) as association:
         if not association.accepted_contexts:
             raise NotOffered(f"{destination.name} does not accept C-FIND.")
+        answered = False
         for answer, found in association.send_c_find(keys, FIND):
             status = answer.get("Status")
             if status is None:
-                raise PeerError(f"{destination.name} broke off in its answer to C-FIND.")
+                broke_off = PeerError if answered else BrokeOff
+                raise broke_off(f"{destination.name} broke off in its answer to C-FIND.")
+            answered = True
             if status in _PENDING and found is not None:
                 yield found
             elif status != 0x0000:

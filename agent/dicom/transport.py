@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from agent.dicom import qido, query, sender, web
+from pydicom.uid import ImplicitVRLittleEndian
+
+from agent.dicom import commitment_messages, qido, query, sender, web
 from agent.dicom.peer import Destination
 from agent.dicom.query import PeerSeries
 from agent.dicom.sender import SendItem, SendOutcome
@@ -50,3 +52,17 @@ def classes_of(
     if isinstance(destination, WebDestination):
         return qido.classes_of(destination, study_uid, series_uid)
     return query.classes_of(destination, study_uid, series_uid, calling_ae=calling_ae)
+
+
+def proofs_offered(destination: AnyDestination, *, calling_ae: str) -> tuple[bool, bool]:
+    """Whether the peer accepts requests for storage commitment, and queries; nothing is asked.
+
+    `PeerError` when it cannot be reached.
+    """
+    if isinstance(destination, WebDestination):
+        web.check(destination)  # raises where there is no QIDO-RS
+        return False, True
+    asked = (str(commitment_messages.SOP_CLASS), str(query.FIND))
+    syntaxes = dict.fromkeys(asked, str(ImplicitVRLittleEndian))
+    answers = sender.accepted_classes(destination, syntaxes, calling_ae=calling_ae)
+    return answers[0].accepted, answers[1].accepted

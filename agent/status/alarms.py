@@ -37,6 +37,7 @@ class Kind(StrEnum):
     NO_WORKER = "no_worker"
     DELIVERY_STUCK = "delivery_stuck"
     DELIVERY_FAILED = "delivery_failed"
+    UNCONFIRMED = "unconfirmed"
     SHADOW_SILENT = "shadow_silent"
     TRAINING_FAILED = "training_failed"
     DRIFT = "drift"
@@ -102,6 +103,7 @@ def _inside(site: Site, session: Session, now: datetime) -> Iterator[Alarm]:
         )
     yield from _queue(site, session, now)
     yield from _deliveries(site, session, now)
+    yield from _unconfirmed(site, session, now)
     yield from _models(session, now)
 
 
@@ -134,8 +136,19 @@ def _deliveries(site: Site, session: Session, now: datetime) -> Iterator[Alarm]:
         if one.state is DeliveryState.FAILED:
             yield _warning(
                 Kind.DELIVERY_FAILED,
-                f"{one.destination} refused {one.count} result object(s).",
+                f"{one.destination} refused or lost {one.count} result object(s).",
                 "Open the study to see the answer, then run `neurosieve studies retry`.",
+            )
+
+
+def _unconfirmed(site: Site, session: Session, now: datetime) -> Iterator[Alarm]:
+    for one in figures.unconfirmed(session):
+        if (now - one.oldest_at).total_seconds() > site.delivery_seconds:
+            yield _warning(
+                Kind.UNCONFIRMED,
+                f"{one.destination} has taken {one.count} result object(s) and for "
+                f"{words(now - one.oldest_at)} not proven that it keeps them.",
+                "See that it knows our AE title, host and port; `neurosieve destinations test`.",
             )
 
 

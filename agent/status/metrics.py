@@ -102,6 +102,7 @@ def _workers(site: Site) -> Metric:
 def _counted(session: Session, moment: datetime) -> Iterator[Metric]:
     yield from _studies(session, moment)
     yield _deliveries(session)
+    yield from _unconfirmed(session, moment)
     yield _outcomes(session)
     yield _durations(session, moment)
     yield from _models(session)
@@ -140,6 +141,18 @@ def _deliveries(session: Session) -> Metric:
     for one in figures.deliveries(session):
         family.add_metric((one.destination, one.state), one.count)
     return family
+
+
+def _unconfirmed(session: Session, moment: datetime) -> Iterator[Metric]:
+    """Stored at a destination that has not proven yet that it keeps them."""
+    family = GaugeMetricFamily(
+        "neurosieve_unconfirmed_oldest_seconds",
+        "How long a destination's oldest result has waited for the proof that it is kept.",
+        labels=("destination",),
+    )
+    for one in figures.unconfirmed(session):
+        family.add_metric((one.destination,), (moment - one.oldest_at).total_seconds())
+    yield family
 
 
 def _outcomes(session: Session) -> Metric:

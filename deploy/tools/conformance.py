@@ -23,6 +23,7 @@ from agent.dicom import (
     syntaxes,
     wire,
 )
+from agent.dicom import commitment_messages as messages
 from agent.dicom.objects import equipment, profiles
 from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Syntax
 from regions import Row, table
@@ -45,6 +46,8 @@ def accepted_contexts() -> str:
     stored = "those of the table below"
     rows = [(wire.VERIFICATION.name, str(wire.VERIFICATION), plain)]
     rows += [(one.name, str(one), stored) for one in listener.ACCEPTED_CLASSES]
+    both = ", ".join(map(_syntax_name, messages.SYNTAXES))
+    rows.append((messages.SOP_CLASS.name, str(messages.SOP_CLASS), both))
     return table(("SOP class", "UID", "transfer syntaxes"), rows)
 
 

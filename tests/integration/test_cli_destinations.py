@@ -189,11 +189,33 @@ def test_what_a_peer_accepts_is_told_without_sending(
     rows = json.loads(result.stdout)
     assert result.exit_code == exit_code, result.output
     assert rows[0]["object"] == "C-ECHO"
-    accepted = {row["sop_class_uid"] for row in rows[1:] if row["accepted"] == "yes"}
+    proof, *classes = rows[1:]
+    assert (proof["object"], proof["accepted"]) == ("proof of delivery", "warning")
+    assert "no proof of delivery" in proof["detail"]
+    accepted = {row["sop_class_uid"] for row in classes if row["accepted"] == "yes"}
     assert accepted == set(taken)
-    assert len(rows) == 9
+    assert len(classes) == 8
     if exit_code:
         assert "pacs refuses what it is to receive: Comprehensive 3D SR." in result.stderr
+
+
+@pytest.mark.parametrize(("demanded", "exit_code"), [("auto", 0), ("off", 0), ("query", 1)])
+def test_a_proof_that_is_demanded_and_not_offered_fails_the_test(
+    tmp_path: Path, demanded: str, exit_code: int
+) -> None:
+    port = free_port()
+    file = tmp_path / "agent.toml"
+    run("destinations", "add", "pacs", "--ae-title", "PEER", "--port", str(port), "-c", file)
+    file.write_text(f'{file.read_text()}\nconfirm = "{demanded}"\n')
+    peer = storage_peer(RESULTS, port=port)
+    try:
+        tested = run("destinations", "test", "pacs", "-c", file)
+        doctor = json.loads(run("doctor", "-c", file, "--json").stdout)
+    finally:
+        peer.shutdown()
+    assert tested.exit_code == exit_code, tested.output
+    (row,) = (row for row in doctor if row["check"] == "proof from pacs")
+    assert row["result"] == {"auto": "warning", "off": "ok", "query": "failed"}[demanded]
 
 
 def test_heatmaps_that_are_off_need_not_be_accepted(tmp_path: Path) -> None:
@@ -218,12 +240,14 @@ def test_a_destination_that_is_away_fails_with_a_sentence(tmp_path: Path) -> Non
 def test_a_web_destination_is_tried_by_a_query(tmp_path: Path) -> None:
     with web_peer(lambda _: Answer(body=b"[{}]")) as peer:
         file = configured(tmp_path, f'url = "{peer.destination.url}"', f'token = "{SECRET}"')
-        (row,) = run_json("destinations", "test", "web", "-c", file)
+        row, proof = run_json("destinations", "test", "web", "-c", file)
         doctor = json.loads(run("doctor", "-c", file, "--json").stdout)
     assert (row["object"], row["accepted"]) == ("QIDO-RS", "yes")
     assert "lets us in (1 study shown)" in row["detail"]
-    (checked,) = (row for row in doctor if row["check"] == "destination web")
-    assert checked["result"] == "ok"
+    assert (proof["accepted"], proof["detail"]) == ("yes", "what it was sent can be read back")
+    for check in ("destination web", "proof from web"):
+        (checked,) = (row for row in doctor if row["check"] == check)
+        assert checked["result"] == "ok"
     assert {request.path for request in peer.requests} == {"/dicom-web/studies?limit=1"}
 
 

@@ -6,6 +6,8 @@ import pytest
 
 import delivering
 from agent.confirmation import Confirm
+from agent.engine import Patience
+from agent.settings import DeliverySettings
 from delivering import Bench, bench, listening
 from orthanc import free_port
 from proving_pacs import ProvingPacs, proving_pacs
@@ -138,16 +140,17 @@ def test_a_pacs_that_accepts_and_forgets_is_sent_everything_again_until_it_keeps
 
 
 def test_only_what_failed_is_sent_again(database: Database, tmp_path: Path) -> None:
-    with proving_pacs(reports="later") as pacs:
-        here = bench(database, tmp_path, pacs.destination, way=Confirm.QUERY, index_seconds=0.0)
-        pacs.forgets = True
-        here.deliver()
-        pacs.forgets = False
-        here.deliver()
-        lost = next(iter(pacs.held))
-        assert pacs.stored == 6
-        assert here.states() == COMMITTED
-        assert lost
+    with proving_pacs() as pacs:
+        here = bench(database, tmp_path, pacs.destination)
+        pacs.loses = {here.deliveries()[1].sop_uid}
+        assert "1 stored and not kept" in here.deliver()
+        committed, failed = DeliveryState.COMMITTED, DeliveryState.FAILED
+        assert [one.state for one in here.deliveries()] == [committed, failed, committed]
+        pacs.loses = set()
+        assert here.deliver() == ""
+    assert here.states() == COMMITTED
+    assert pacs.stored == 4
+    assert [len(asked) for _, asked in pacs.requests] == [3, 1]
 
 
 def test_what_a_query_does_not_show_yet_is_waited_for_and_not_sent_again(
@@ -243,6 +246,30 @@ def test_a_pacs_that_is_away_is_a_problem_and_loses_nothing(
     finally:
         pacs.stop()
     assert here.states() == COMMITTED
+
+
+def test_a_pacs_that_is_down_for_an_hour_gets_everything_with_the_shipped_patience(
+    database: Database, tmp_path: Path
+) -> None:
+    """The clock is simulated: the tries are made one after another, their waits are added up."""
+    shipped = DeliverySettings()
+    patience = Patience(**shipped.model_dump(exclude={"commitment_seconds"}))
+    pacs = ProvingPacs(port=free_port())
+    here = bench(database, tmp_path, pacs.destination)
+    waited_seconds, tries = 0.0, 0
+    while waited_seconds < 3600.0:
+        assert "cannot be reached" in here.deliver()
+        tries += 1
+        waited_seconds += patience.wait_seconds(tries)
+    assert here.study().state is StudyState.DELIVERING
+    assert tries < shipped.maximum_tries
+    pacs.start()
+    try:
+        assert here.deliver() == ""
+    finally:
+        pacs.stop()
+    assert here.states() == COMMITTED
+    assert here.study().state is StudyState.DELIVERED
 
 
 def test_a_study_that_was_cancelled_is_not_asked_about(database: Database, tmp_path: Path) -> None:

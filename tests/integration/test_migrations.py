@@ -18,7 +18,7 @@ from storage import results, tables
 from storage.database import Database, open_database
 from storage.errors import StorageError
 from storage.migrations import scope
-from storage.records import StudyKey
+from storage.records import Proof, StudyKey
 
 # What version 0.1 wrote of one lesion: all columns of its tables that must not be empty.
 FIRST_ROWS = (
@@ -34,6 +34,19 @@ FIRST_ROWS = (
     "INSERT INTO lesion (study_uid, revision, number, tracking_uid, volume_ml, diameter_mm,"
     " centroid_mm, peak_score, mean_score, slice_index)"
     " VALUES ('1.2', 1, 1, '2.25.1', 12.5, 30.0, '[1.0, 2.0, 3.0]', 3.0, 2.0, 11)",
+)
+
+# What version 0.4 wrote of one result that its destination had stored.
+SENT_ROWS = (
+    "INSERT INTO study (study_uid, revision, state, priority, attempt, source_ae, instance_count,"
+    " first_received_at, last_received_at)"
+    " VALUES (:uid, 1, :state, 'ROUTINE', 1, 'PACS', 24,"
+    " '2026-01-01 00:00:00', '2026-01-01 00:00:00')",
+    "INSERT INTO result_object (sop_uid, study_uid, revision, current, position, sop_class_uid,"
+    " series_uid, role, transfer_syntax_uid, path, sha256, size_bytes)"
+    " VALUES (:uid || '.9', :uid, 1, true, 0, '1.1', '1.4', 'REPORT', '1.5', 'p', 's', 1)",
+    "INSERT INTO delivery (sop_uid, destination, state, attempts, status, updated_at)"
+    " VALUES (:uid || '.9', 'pacs', 'STORED', 1, 0, '2026-01-01 00:00:00')",
 )
 
 
@@ -153,6 +166,23 @@ def test_what_was_analysed_before_lesions_were_told_apart_can_still_be_read(
     assert analysis is not None
     assert (analysis.study_score, analysis.pattern, analysis.symmetry) == (2.5, None, None)
     assert (lesion.volume_ml, lesion.mass_like, lesion.asymmetry) == (12.5, None, None)
+
+
+def test_what_was_stored_in_studies_that_have_ended_needs_no_proof(empty: Database) -> None:
+    """And what is on its way is confirmed by the new version."""
+    with empty.engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", "storage:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        for uid, state in (("1.2", "DELIVERED"), ("1.3", "DELIVERING")):
+            for statement in SENT_ROWS:
+                connection.execute(text(statement), {"uid": uid, "state": state})
+    empty.migrate()
+    with empty.read() as session:
+        done = [results.deliveries_of(session, StudyKey(f"{uid}#1"))[0] for uid in ("1.2", "1.3")]
+    assert [one.proof for one in done] == [Proof.NONE, None]
+    assert [one.is_done for one in done] == [True, False]
 
 
 def test_a_newer_schema_is_refused_with_a_sentence(migrated: Database) -> None:

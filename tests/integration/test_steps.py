@@ -10,6 +10,7 @@ import pytest
 import demo_study
 from agent import inference
 from agent.composition import Appearance
+from agent.confirmation import Confirmation
 from agent.delivery import DeliverySteps
 from agent.dicom import report_page
 from agent.dicom.objects.profiles import Profile, Slices
@@ -145,6 +146,7 @@ def test_a_failed_study_ends_failed_though_its_report_needs_no_destination(
         destinations=(),
         calling_ae="TEST",
         profiles={},
+        confirmation=Confirmation(database=steps.database, calling_ae="TEST", ways={}),
     )
     with steps.database.begin() as session:
         assert delivery.plan(session, study.key) == ()
