@@ -1,7 +1,6 @@
 """The only place that wires: from settings to a node, a store, a model."""
 
 import logging
-import os
 import socket
 import sys
 import uuid
@@ -13,13 +12,22 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from agent import confinement, ending, inference, training_order, training_queue
+from agent import (
+    audit_trail,
+    confinement,
+    ending,
+    inference,
+    training_order,
+    training_queue,
+)
+from agent.audit_trail import Seldom, Tell, Trail
 from agent.completeness import Limits
 from agent.completion import Completion
 from agent.composition import Appearance
 from agent.confirmation import Confirm, Confirmation
 from agent.delivery import DeliverySteps
-from agent.dicom import series
+from agent.dicom import series, tls
+from agent.dicom.admission import Quota, TlsEntrance
 from agent.dicom.commitment_scp import CommitmentProvider
 from agent.dicom.commitment_services import CommitmentServices
 from agent.dicom.front_door import FrontDoor, Sender
@@ -29,26 +37,35 @@ from agent.dicom.listener import Listener
 from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Slices, Syntax
 from agent.dicom.peer import Destination
 from agent.dicom.receipts import Receipts
+from agent.dicom.tls import TlsFiles
 from agent.dicom.transport import AnyDestination
 from agent.dicom.web import WebDestination
 from agent.drift import Rule
 from agent.drift_watch import DriftWatch, Hold, never
 from agent.engine import Jobs, Patience, Worker
 from agent.errors import ConfigurationError
+from agent.housekeeping import Housekeeping
 from agent.inference import OnnxModel, Provider
 from agent.inquiries import Inquiries
 from agent.liveness import Heart
 from agent.model_store import ModelStore
 from agent.models_in_use import Models
 from agent.node import Node, Reception, Training, Work
-from agent.settings import DestinationSettings, PeerSettings, ResultSettings, Settings
+from agent.retention import Policy, Retention
+from agent.settings import (
+    DestinationSettings,
+    PeerSettings,
+    ResultSettings,
+    Settings,
+    TlsSettings,
+)
 from agent.status import application, users
 from agent.status import node_view as status
 from agent.status.server import Address, StatusServer
 from agent.steps import AnalysisSteps
 from agent.training import TrainingSteps
 from agent.training_queue import TrainingWorker
-from storage import activations, registry, results
+from storage import activations, durable, registry, results
 from storage.database import Database, open_database
 from storage.files import BYTES_PER_GB, FileStore
 from storage.records import Origin, Role, SopUid
@@ -168,12 +185,23 @@ def series_rules(settings: Settings) -> series.SeriesRules:
 
 def destinations(settings: Settings) -> tuple[AnyDestination, ...]:
     """Where results go."""
-    return tuple(_destination(one) for one in settings.destinations)
+    files = tls_files(settings.tls)
+    identity = tls.for_calls(files) if files is not None else None
+    return tuple(_destination(one, identity) for one in settings.destinations)
 
 
-def _destination(one: DestinationSettings) -> AnyDestination:
-    kind = WebDestination if one.transport == "stow" else Destination
-    return kind(**one.model_dump(include={field.name for field in fields(kind)}))
+def _destination(one: DestinationSettings, identity: tls.Identity | None) -> AnyDestination:
+    if one.transport == "stow":
+        return WebDestination(
+            **one.model_dump(include={one.name for one in fields(WebDestination)})
+        )
+    return Destination(
+        name=one.name,
+        ae_title=one.ae_title,
+        host=one.host,
+        port=one.port,
+        identity=identity if one.tls else None,
+    )
 
 
 def appearance(settings: Settings, namespace: uuid.UUID) -> Appearance:
@@ -212,20 +240,37 @@ def build_node(settings: Settings, *, listens: bool, works: bool, trains: bool =
         training_order.need_torch()
     storage = open_storage(settings)
     jobs = Jobs(storage.database)
-    reception = _reception(settings, storage, jobs) if listens else None
+    trail = Trail(storage.database)
+    reception = _reception(settings, storage, jobs, trail) if listens else None
     shows = settings.status.enabled and reception is not None
     return Node(
+        name=settings.node.ae_title,
+        trail=trail,
         database=storage.database,
         jobs=jobs,
         reception=reception,
         work=_work(settings, storage, jobs) if works else None,
-        status=status_server(settings, storage, reception) if shows else None,
+        status=status_server(settings, storage, reception, trail.tell) if shows else None,
         training=training(settings, storage, jobs) if trains else None,
+        housekeeping=Housekeeping(retention(settings, storage)) if works else None,
+    )
+
+
+def retention(settings: Settings, storage: Storage, *, dry_run: bool = False) -> Retention:
+    """What removes the files of old studies; by default it lets everything stay."""
+    return Retention(
+        database=storage.database,
+        store=storage.store,
+        policy=Policy(**settings.retention.model_dump()),
+        dry_run=dry_run,
     )
 
 
 def status_site(
-    settings: Settings, storage: Storage, reception: Reception | None = None
+    settings: Settings,
+    storage: Storage,
+    reception: Reception | None = None,
+    tell: Tell = audit_trail.ignore,
 ) -> status.Site:
     """What the status page shows of this node."""
     return status.Site(
@@ -239,6 +284,7 @@ def status_site(
         drift=drift_watch(settings, storage.database).alarms,
         accepts=(lambda: reception.listener.is_open) if reception else None,
         show_patient_names=settings.status.show_patient_names,
+        tell=tell,
     )
 
 
@@ -248,7 +294,10 @@ def users_file(settings: Settings) -> Path:
 
 
 def status_server(
-    settings: Settings, storage: Storage, reception: Reception | None = None
+    settings: Settings,
+    storage: Storage,
+    reception: Reception | None = None,
+    tell: Tell = audit_trail.ignore,
 ) -> StatusServer:
     """The status page; where a login is needed and nobody has one, it only tells of its health."""
     wanted = settings.status
@@ -271,7 +320,7 @@ def status_server(
         key_file=wanted.key_file,
     )
     return StatusServer(
-        application.build(status_site(settings, storage, reception), guard), address
+        application.build(status_site(settings, storage, reception, tell), guard), address
     )
 
 
@@ -316,7 +365,10 @@ def front_door(settings: Settings) -> FrontDoor:
 
 
 def _senders(settings: Settings) -> list[Sender]:
-    return [Sender(ae_title=one.ae_title, host=one.host) for one in settings.peers]
+    return [
+        Sender(ae_title=one.ae_title, host=one.host, certificate=one.certificate)
+        for one in settings.peers
+    ]
 
 
 def report_address(settings: Settings, ae_title: str, caller: str) -> Destination | None:
@@ -360,12 +412,36 @@ def _source(settings: Settings, one: PeerSettings) -> Source:
     )
 
 
-def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
+def tls_files(wanted: TlsSettings) -> TlsFiles | None:
+    """The files of [tls], where it is on."""
+    if wanted.certificate_file is None or wanted.key_file is None or wanted.ca_file is None:
+        return None
+    return TlsFiles(
+        certificate_file=wanted.certificate_file,
+        key_file=wanted.key_file,
+        ca_file=wanted.ca_file,
+    )
+
+
+def _tls_entrance(wanted: TlsSettings) -> TlsEntrance | None:
+    files = tls_files(wanted)
+    if files is None:
+        return None
+    identity = tls.for_callers(files, client_certificates=wanted.client_certificates)
+    return TlsEntrance(port=wanted.port, identity=identity)
+
+
+def _reception(settings: Settings, storage: Storage, jobs: Jobs, trail: Trail) -> Reception:
     receipts = Receipts(storage.database, storage.store)
+    seldom = Seldom()
 
     def is_ours(sop_uid: SopUid) -> bool:
         with storage.database.read() as session:
             return results.is_our_object(session, sop_uid)
+
+    def on_rejected(title: str, address: str) -> None:
+        if seldom.may_pass(address):
+            trail.tell(title, audit_trail.ASSOCIATION_REJECTED, address)
 
     listener = Listener(
         ae_title=settings.node.ae_title,
@@ -376,7 +452,15 @@ def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
         is_ours=is_ours,
         door=front_door(settings),
         commitment=_commitment(settings, storage, receipts),
-        maximum_associations=settings.node.maximum_associations,
+        on_rejected=on_rejected,
+        quota=Quota(
+            associations=settings.node.maximum_associations,
+            associations_per_peer=settings.node.maximum_per_peer,
+            object_bytes=settings.node.maximum_object_mb * 1024 * 1024,
+            request_seconds=settings.node.request_seconds,
+        ),
+        tls=_tls_entrance(settings.tls),
+        is_plain=not settings.tls.only,
     )
     completion = Completion(
         database=storage.database,
@@ -477,7 +561,5 @@ def _installation(data_dir: Path) -> uuid.UUID:
     """The identity under which UIDs are made; written once, then never changed."""
     path = data_dir / "installation"
     if not path.exists():
-        temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(f"{uuid.uuid4()}\n", encoding="ascii")
-        temporary.replace(path)
+        durable.write(path, [f"{uuid.uuid4()}\n".encode("ascii")])
     return uuid.UUID(path.read_text(encoding="ascii").strip())

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
-from agent import completeness
+from agent import audit_trail, completeness
 from agent.completeness import Limits, Step
 from agent.engine import Jobs
 from agent.inquiries import Inquiries
@@ -102,6 +102,7 @@ class Completion:
                     instance_count=study.instance_count,
                 )
                 self._jobs.submit_analysis(session, done)
+                audit_trail.received(session, done)
         except Conflict:  # another listener was first, or one more image came
             return
         logger.log(

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from agent import ending
-from agent.dicom import commitment, exchange, transport
+from agent.dicom import commitment, transport
 from agent.dicom.commitment_messages import Reference, Report
 from agent.dicom.peer import Destination
 from agent.errors import NotOffered, PeerError
@@ -132,12 +132,11 @@ class Confirmation:
         ]
         with commitment.asked(
             peer, transaction_uid, references, calling_ae=self.calling_ae, take=self._take
-        ) as association:
+        ) as opened:
             with self.database.begin() as session:
                 proofs.accept(session, transaction_uid, now=_now())
-            exchange.serve(
-                association,
-                until=_every(_LOOK_SECONDS, lambda: self._is_answered({transaction_uid})),
+            opened.wait(
+                _every(_LOOK_SECONDS, lambda: self._is_answered({transaction_uid})),
                 seconds=self.wait_seconds,
             )
 

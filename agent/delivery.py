@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
-from agent import ending
+from agent import audit_trail, ending
 from agent.confirmation import Confirmation
 from agent.dicom import sender, transport
 from agent.errors import PeerError
@@ -70,7 +70,7 @@ class DeliverySteps:
     ) -> str:
         destination = peer.name
         outcomes = self._send(missing, peer)
-        self._note(destination, outcomes)
+        self._note(key, destination, outcomes)
         failed = [outcome for outcome in outcomes if not outcome.stored]
         logger.info(
             "%d of %d results stored at %s",
@@ -132,7 +132,9 @@ class DeliverySteps:
                 for item in objects
             ]
 
-    def _note(self, destination: str, outcomes: Sequence[sender.SendOutcome]) -> None:
+    def _note(
+        self, key: StudyKey, destination: str, outcomes: Sequence[sender.SendOutcome]
+    ) -> None:
         with self.database.begin() as session:
             for outcome in outcomes:
                 results.record_delivery(
@@ -144,6 +146,15 @@ class DeliverySteps:
                     error=None if outcome.stored else outcome.message,
                     now=_now(),
                 )
+            stored = sum(outcome.stored for outcome in outcomes)
+            audit_trail.sent(
+                session,
+                key,
+                by=self.calling_ae,
+                destination=destination,
+                stored=stored,
+                tried=len(outcomes),
+            )
 
 
 def _now() -> datetime:

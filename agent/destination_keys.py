@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 _LOGIN = frozenset({"token", "token_file", "username"})  # each a way to show who we are
 _TLS = frozenset({"ca_file", "certificate_file", "key_file"})
 _STOW = _LOGIN | _TLS | {"url", "password", "connect_seconds", "answer_seconds"}
-_DIMSE = frozenset({"ae_title", "host", "port"})
+_DIMSE = frozenset({"ae_title", "host", "port", "tls"})
 _FOREIGN = {"dimse": _STOW, "stow": _DIMSE}
 _NEEDED = {"dimse": ("ae_title", "port"), "stow": ("url",)}
 _TOGETHER = (("username", "password"), ("password", "username"), ("key_file", "certificate_file"))

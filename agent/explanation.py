@@ -69,7 +69,10 @@ def _received(facts: StudyFacts) -> list[str]:
     why = study.completion_evidence
     counted = "was read without all its images" if study.is_incomplete else "counted as complete"
     said.append(f"The study {counted}: {why}" if why else "It is not complete yet.")
-    return [*said, f"It is {study.state}{f': {study.error}' if study.error else '.'}"]
+    said.append(f"It is {study.state}{f': {study.error}' if study.error else '.'}")
+    if facts.images_removed_at is not None:
+        said.append(f"Its images were removed by retention on {facts.images_removed_at:%Y-%m-%d}.")
+    return said
 
 
 def _series(one: SeriesDecision) -> str:
@@ -184,6 +187,9 @@ def _sent(facts: StudyFacts) -> Iterator[str]:
     ways = Counter((one.destination, one.state, one.error) for one in facts.deliveries)
     for (destination, state, error), count in ways.items():
         yield f"{destination}: {count} {state.lower()}{f', {error}' if error else ''}."
+    if facts.results_removed_at is not None:
+        day = f"{facts.results_removed_at:%Y-%m-%d}"
+        yield f"Retention removed what is kept here of them on {day}."
     if not ways:
         yield "Nothing was sent: no destination was planned."
 

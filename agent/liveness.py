@@ -3,13 +3,14 @@
 On PostgreSQL several hosts share the work. Each worker renews a lease there (`Heart`); the runs of
 one whose lease has run out are given to the others (`take_over`). A worker that was only frozen
 loses nothing but time: the engine records no step of a run that another has taken, and steps may
-run twice. On SQLite there is one host, whose next start takes up what the last one left.
+run twice. On SQLite there is one host: its next start takes up what the last one left.
 """
 
 import logging
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -141,11 +142,25 @@ def take_over(database: Database, jobs: Jobs) -> int:
         begun = jobs.begun()
         living = executors.living(session)  # after `begun`: who lives now may have begun since
         orphans = [run for run in begun if run.executor_id not in living]
-        dropped = [run for run in orphans if not _handed_on(database, jobs, run)]
+        _hand_on(database, jobs, orphans)
         executors.forget_dead(session)
+    return len(orphans)
+
+
+def take_over_here(database: Database, jobs: Jobs, is_dead: Callable[[str], bool]) -> int:
+    """The same on SQLite, where all workers are on one host and can be asked for by name.
+
+    So a slot that is never started again, or under another name, keeps nothing to itself.
+    """
+    orphans = [run for run in jobs.begun() if is_dead(run.executor_id)]
+    _hand_on(database, jobs, orphans)
+    return len(orphans)
+
+
+def _hand_on(database: Database, jobs: Jobs, orphans: list[Run]) -> None:
+    dropped = [run for run in orphans if not _handed_on(database, jobs, run)]
     if dropped:
         reconcile(database, jobs)
-    return len(orphans)
 
 
 def _handed_on(database: Database, jobs: Jobs, run: Run) -> bool:

@@ -36,6 +36,10 @@ def configure(*, level: str, as_json: bool) -> None:
     root.setLevel(level)
     for name in _SILENT_BELOW_ERROR:
         logging.getLogger(name).setLevel(logging.ERROR)
+    # A stranger's bytes must not fill pages: `agent.dicom` says in one line what was wrong. Only
+    # what our own handlers raise inside pynetdicom is still shown.
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
+    logging.getLogger("pynetdicom.events").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")  # pydicom's quote header values, also in our name
 
 

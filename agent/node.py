@@ -9,13 +9,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from agent import liveness
+from agent import audit_trail, liveness
+from agent.audit_trail import Trail
 from agent.completion import Completion
 from agent.dicom import recovery
 from agent.dicom.listener import Listener
 from agent.dicom.receipts import Receipts
 from agent.engine import Jobs, Worker
 from agent.errors import ConfigurationError
+from agent.housekeeping import Housekeeping
 from agent.liveness import Heart, Strays
 from agent.status import workers
 from agent.status.server import StatusServer
@@ -131,8 +133,21 @@ class Work:
         if self._heart and self._heart.may_judge:
             liveness.take_over(self._database, self._jobs)
         if reconcile:
+            if not self._heart:
+                liveness.take_over_here(self._database, self._jobs, self._is_dead)
             self._strays.look()
             liveness.reconcile(self._database, self._jobs)
+
+    def _is_dead(self, executor_id: str) -> bool:
+        """Whether no process of this host holds the lock of a worker's slot."""
+        if executor_id == self._worker.executor_id or not executor_id.startswith("worker-"):
+            return False
+        lock = FileLock(self._lock_file.with_name(f"{executor_id}.lock"))
+        try:
+            with lock.acquire(blocking=False):
+                return True
+        except Timeout:
+            return False
 
 
 class Training:
@@ -176,14 +191,17 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """One process with one role or both."""
+    """One process with one role or both; `name` is what the audit calls it."""
 
+    name: str
+    trail: Trail
     database: Database
     jobs: Jobs
     reception: Reception | None
     work: Work | None
     status: StatusServer | None = None
     training: Training | None = None
+    housekeeping: Housekeeping | None = None
 
     @property
     def is_lost(self) -> bool:
@@ -192,8 +210,11 @@ class Node:
 
     def start(self) -> None:
         """Work first, so that nothing received waits for it."""
+        self.trail.start()
         if self.work:
             self.work.start()
+        if self.housekeeping:
+            self.housekeeping.start()
         if self.training:
             self.training.start()
         if self.reception:
@@ -202,6 +223,7 @@ class Node:
             logger.info(
                 "The status page is at %s", self.status.url, extra={"action": "status_page_ready"}
             )
+        self.trail.tell(self.name, audit_trail.NODE_STARTED, self._roles)
 
     def stop(self) -> None:
         """The other way round."""
@@ -209,9 +231,18 @@ class Node:
             self.status.stop()
         if self.reception:
             self.reception.stop()
+        if self.housekeeping:
+            self.housekeeping.stop()
         if self.work:
             self.work.stop()
         if self.training:
             self.training.stop()
+        self.trail.tell(self.name, audit_trail.NODE_STOPPED, self._roles)
+        self.trail.stop()
         self.jobs.close()
         self.database.close()
+
+    @property
+    def _roles(self) -> str:
+        roles = {"listen": self.reception, "work": self.work, "train": self.training}
+        return ", ".join(name for name, role in roles.items() if role)

@@ -20,7 +20,7 @@ from agent.imaging.results import Findings, NotAnalysed, Reason
 from agent.inference import AnomalyModel
 from agent.models_in_use import Models
 from agent.steps import FINDINGS_FILE
-from storage import results, studies
+from storage import results, retention, studies
 from storage.database import Database
 from storage.errors import NotFound
 from storage.files import FileStore
@@ -66,10 +66,17 @@ def replay(
         before = results.analysis_of(session, key)
         lesions = results.lesions_of(session, key)
         inputs = studies.instances_of(session, key)
+        removed_at = studies.images_removed_at(session, key)
+        maps_are_here = retention.results_removed_at(session, key) is None
     if before is None:
         raise NotFound(f"Study {key} is {study.state} and was not analysed yet.")
     if before.reason_code in _NOTHING_TO_REPLAY:
         raise ConfigurationError(f"No model has read {key}: {before.reason}")
+    if removed_at is not None:
+        raise ConfigurationError(
+            f"The images of {key} were removed by retention on {removed_at:%Y-%m-%d}: there is "
+            "nothing to replay."
+        )
     tolerance = GPU_TOLERANCE if _GPU in before.runtime else None
     changed = tuple(_changed_inputs(key, store, inputs, before))
     if changed:
@@ -84,7 +91,7 @@ def replay(
     differences = [*_changed_values(before, after, tolerance)]
     if tolerance is None:
         differences += _changed_lesions(lesions, found)
-        differences += _changed_archive(store, key, result)
+        differences += _changed_archive(store, key, result) if maps_are_here else ()
     return Replayed(
         before=before,
         runtime=model.runtime,

@@ -61,9 +61,32 @@ class NodeSettings(Section):
     reserve_gb: float = Field(default=5.0, ge=0)  # free space below which images are refused
     watermark_percent: float = Field(default=75.0, gt=0, le=100)  # of the disk; 100: only the above
     maximum_associations: int = Field(default=20, ge=1)
+    maximum_per_peer: int = Field(default=10, ge=1)  # associations of one address or AE title
+    maximum_object_mb: int = Field(default=512, ge=1)
+    request_seconds: float = Field(default=10.0, gt=0)  # for a whole association request
     accept: Literal["peers", "anyone"] = "peers"  # who may send beside this machine itself
 
     _check_title = field_validator("ae_title")(_ae_title)
+
+
+class TlsSettings(Section):
+    """DICOM over TLS, by BCP 195, on a port of its own; on where a certificate is named."""
+
+    certificate_file: Path | None = None  # who we are, to callers and to destinations
+    key_file: Path | None = None
+    ca_file: Path | None = None  # who vouches for peers
+    port: int = Field(default=2762, ge=0, le=65535)  # PS3.8 9.1.1
+    client_certificates: bool = True  # callers must show one
+    only: bool = False  # node.port is not opened
+
+    @model_validator(mode="after")
+    def _check_files(self) -> Self:
+        given = [self.certificate_file, self.key_file, self.ca_file]
+        if None in given and any(given):
+            raise ValueError("certificate_file, key_file and ca_file belong together")
+        if self.only and None in given:
+            raise ValueError("only = true needs certificate_file, key_file and ca_file")
+        return self
 
 
 class CompletionSettings(Section):
@@ -93,6 +116,8 @@ class PeerSettings(Section):
     ca_file: Path | None = None
     certificate_file: Path | None = None
     key_file: Path | None = None
+
+    certificate: str = ""  # common or alternative name that its TLS certificate must have
 
     _check_title = field_validator("ae_title")(_ae_title)
 
@@ -142,6 +167,7 @@ class DestinationSettings(Section):
     ae_title: str = ""
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=1, le=65535)
+    tls: bool = False  # with the files of the section [tls]
 
     url: str = ""  # the root of the DICOMweb service
     token: SecretStr | None = Field(default=None, min_length=1)
@@ -177,6 +203,14 @@ class DeliverySettings(Section):
     first_retry_seconds: float = Field(default=10.0, gt=0)  # doubles with every try
     longest_retry_seconds: float = Field(default=3600.0, gt=0)
     commitment_seconds: float = Field(default=600.0, gt=0)  # for the answer, then it is asked anew
+
+
+class RetentionSettings(Section):
+    """When the files of a study go that is over and delivered; 0 keeps them. Rows always stay."""
+
+    images_days: float = Field(default=0.0, ge=0)
+    results_days: float = Field(default=0.0, ge=0)
+    used_percent: float = Field(default=0.0, ge=0, lt=100)  # of the disk; the oldest go first
 
 
 class WorkSettings(Section):
@@ -271,11 +305,13 @@ class Settings(BaseSettings):
     )
 
     node: NodeSettings = NodeSettings()
+    tls: TlsSettings = TlsSettings()
     completion: CompletionSettings = CompletionSettings()
     peers: tuple[PeerSettings, ...] = ()
     destinations: tuple[DestinationSettings, ...] = ()
     delivery: DeliverySettings = DeliverySettings()
     work: WorkSettings = WorkSettings()
+    retention: RetentionSettings = RetentionSettings()
     series: SeriesSettings = SeriesSettings()
     model: ModelSettings = ModelSettings()
     results: ResultSettings = ResultSettings()
@@ -307,12 +343,14 @@ class Settings(BaseSettings):
         return destinations
 
     @model_validator(mode="after")
-    def _check_syntaxes(self) -> Self:
+    def _check_destinations(self) -> Self:
         for one in self.destinations:
             if one.transport == "stow" and self.results_for(one).transfer_syntax == "implicit":
                 raise ValueError(
                     f'destination {one.name}: STOW-RS knows no transfer_syntax = "implicit"'
                 )
+            if one.tls and self.tls.certificate_file is None:
+                raise ValueError(f"destination {one.name}: tls = true needs the section [tls]")
         return self
 
     @property

@@ -1,6 +1,7 @@
 """Everything that is kept of one revision of a study, and what its model says of itself."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -11,7 +12,7 @@ from agent.imaging import pattern
 from agent.imaging.results import Shape
 from agent.model_store import ModelStore
 from agent.model_toml import ModelDescription
-from storage import feedback, registry, results, studies, thresholds
+from storage import feedback, registry, results, retention, studies, thresholds
 from storage.errors import NotFound
 from storage.records import (
     Analysis,
@@ -42,6 +43,8 @@ class StudyFacts:
     marks: tuple[Feedback, ...]
     trial: Analysis | None
     trial_lesions: tuple[Lesion, ...]
+    images_removed_at: datetime | None
+    results_removed_at: datetime | None
 
 
 def gather(session: Session, store: ModelStore, key: StudyKey) -> StudyFacts:
@@ -61,6 +64,8 @@ def gather(session: Session, store: ModelStore, key: StudyKey) -> StudyFacts:
         marks=tuple(feedback.history(session, study.study_uid)),
         trial=results.analysis_of(session, key, shadow=True),
         trial_lesions=results.lesions_of(session, key, shadow=True),
+        images_removed_at=studies.images_removed_at(session, key),
+        results_removed_at=retention.results_removed_at(session, key),
     )
 
 

@@ -2,7 +2,8 @@
 
 The seal is a SHA-256 over the event and the seal of its predecessor: whoever changes, removes or
 inserts an event breaks every seal after it. Cutting off the end cannot be seen from the table
-alone; keep the newest seal somewhere else to see that too.
+alone; keep the newest seal somewhere else to see that too. The database refuses both by a trigger,
+which stops mistakes; the seals show what an administrator of the database did.
 """
 
 import hashlib
@@ -57,9 +58,24 @@ def newest(session: Session, action: str) -> dict[str, datetime]:
     return {row.subject: datetime.fromisoformat(row.at) for row in found}
 
 
-def verify(session: Session) -> int:
-    """Check every seal; returns how many events there are. Conflict names the first broken one."""
-    number, seal = 0, FIRST_SEAL
+def since(session: Session, moment: datetime | None = None) -> Iterator[AuditEvent]:
+    """What was done from a moment on, or ever, the oldest first."""
+    table = tables.audit_event
+    statement = select(table).order_by(table.c.number)
+    if moment is not None:
+        # ISO 8601 in UTC: the order of the texts is that of the moments.
+        statement = statement.where(table.c.at >= moment.astimezone(UTC).isoformat())
+    for row in session.execute(statement):
+        yield _event(row)
+
+
+def verify(session: Session, *, newest: str | None = None) -> int:
+    """Check every seal; returns how many events there are. Conflict names the first broken one.
+
+    `newest` is a seal that was kept elsewhere: where none of the events bears it, the end was cut
+    off, which the chain alone cannot show.
+    """
+    number, seal, found = 0, FIRST_SEAL, newest in (None, FIRST_SEAL)
     for row in _in_order(session):
         values = row._asdict()
         told = values.pop("sha256")
@@ -67,7 +83,11 @@ def verify(session: Session) -> int:
             raise Conflict(f"The audit was changed: an event is missing before {row.number}.")
         if _seal(values) != told:
             raise Conflict(f"The audit was changed: event {row.number} is not as it was written.")
-        number, seal = row.number, told
+        number, seal, found = row.number, told, found or told == newest
+    if not found:
+        raise Conflict(
+            f"The audit was cut off: none of its {number} events bears the seal {newest}."
+        )
     return number
 
 

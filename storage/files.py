@@ -5,39 +5,30 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePosixPath
 
-from storage import durable
+from storage import durable, room
 from storage.durable import PART
 from storage.errors import NotFound, StorageError, StoreFull
 from storage.records import StoredFile, StudyKey
+from storage.room import NO_WATERMARK, Room
 
 BYTES_PER_GB = 1_000_000_000
 
 RESERVE_BYTES = 5 * BYTES_PER_GB  # left free by images, so that results of accepted studies fit
-NO_WATERMARK = 100.0
-WARNING_PERCENT = 5.0  # of the disk before the watermark
 LEFTOVER_SECONDS = 600.0  # a temp file this old belongs to no running write
+CLAIM_SECONDS = 3600.0  # an image that came within the last hour may wait for its row
 LOCKS = 64
 REMEMBERED_FOLDERS = 10_000
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Room:
-    """What is left on the disk: below `kept_bytes` images are refused, below `low_bytes` soon."""
-
-    free_bytes: int
-    kept_bytes: int
-    low_bytes: int
 
 
 class FileStore:
@@ -129,6 +120,65 @@ class FileStore:
             if folder.is_dir():
                 yield from (f"images/{folder.name}/{file.name}" for file in folder.glob("*.dcm"))
 
+    def is_left_over(self, relative: str, removed_at: datetime | None) -> bool:
+        """Whether a file is one that was noted as removed then, and not one that came again."""
+        if removed_at is None:
+            return False
+        try:
+            came_at = self.path_of(relative).stat().st_mtime
+        except OSError:
+            return True
+        return came_at < removed_at.timestamp() - CLAIM_SECONDS
+
+    def came_lately(self, relative: str) -> bool:
+        """Whether an image was received or received again within `CLAIM_SECONDS`."""
+        try:
+            return self.path_of(relative).stat().st_mtime > time.time() - CLAIM_SECONDS
+        except OSError:
+            return False
+
+    def size_of(self, relative: str) -> int:
+        """How many bytes a stored file takes; 0 where it is not here."""
+        try:
+            return self.path_of(relative).stat().st_size
+        except OSError:
+            return 0
+
+    def remove_image(self, relative: str) -> None:
+        """Remove an image, unless it came lately.
+
+        It is renamed and looked at again, because `keep_image` may find it at this moment.
+        """
+        if self.came_lately(relative):
+            return
+        file = self.path_of(relative)
+        aside = file.with_name(f"{file.name}.{uuid.uuid4().hex}{PART}")
+        with contextlib.suppress(FileNotFoundError):
+            file.replace(aside)
+            if aside.stat().st_mtime > time.time() - CLAIM_SECONDS:
+                aside.replace(file)
+            aside.unlink(missing_ok=True)
+
+    def result_bytes(self, key: StudyKey) -> int:
+        """How many bytes the results of a revision take."""
+        return sum(path.stat().st_size for path in self._result_files(key))
+
+    def remove_results(self, key: StudyKey) -> None:
+        """Remove what `keep_result` kept of a revision."""
+        for path in self._result_files(key):
+            path.unlink(missing_ok=True)
+        folder = self._result_folder(key)
+        _remove_empty(folder)
+        _remove_empty(folder.parent)
+
+    def remove_image_folder(self, study_uid: str) -> None:
+        """Remove the folder of a study's images if nothing is left in it."""
+        _remove_empty(self.root / "images" / _folder_of(study_uid))
+
+    def has_images(self, study_uid: str) -> bool:
+        """Whether a study has a folder of images."""
+        return (self.root / "images" / _folder_of(study_uid)).is_dir()
+
     def sweep(self, *, older_than_seconds: float = LEFTOVER_SECONDS) -> int:
         """Remove what writes that never ended have left; says how many files.
 
@@ -147,28 +197,33 @@ class FileStore:
         """Room left on the store's disk, the reserve included."""
         return self.room().free_bytes
 
-    def room(self) -> Room:
-        """What is left on the store's disk. Raises StorageError where that cannot be asked."""
+    def room(self, *, more_free_bytes: int = 0) -> Room:
+        """What is left on the store's disk, or would be if so much went.
+
+        Raises StorageError where that cannot be asked.
+        """
         try:
-            disk = shutil.disk_usage(self.root)
+            return room.measure(
+                self.root,
+                reserve_bytes=self.reserve_bytes,
+                watermark_percent=self.watermark_percent,
+                more_free_bytes=more_free_bytes,
+            )
         except OSError as error:
             raise _named(error, self.root) from error
-        # As `df` counts: what is set apart for the superuser belongs to neither.
-        percent_bytes = (disk.used + disk.free) / 100
-        above = NO_WATERMARK - self.watermark_percent
-        early = above + WARNING_PERCENT if above else 0.0
-        return Room(
-            free_bytes=disk.free,
-            kept_bytes=max(self.reserve_bytes, round(above * percent_bytes)),
-            low_bytes=max(2 * self.reserve_bytes, round(early * percent_bytes)),
-        )
+
+    def _result_folder(self, key: StudyKey) -> Path:
+        return (self.root / self.result_path(key, "any")).parent
+
+    def _result_files(self, key: StudyKey) -> list[Path]:
+        return [path for path in self._result_folder(key).glob("*") if path.is_file()]
 
     def _check_room(self, size_bytes: int) -> None:
-        room = self.room()
-        if room.free_bytes < room.kept_bytes + size_bytes:
+        left = self.room()
+        if left.free_bytes < left.kept_bytes + size_bytes:
             raise StoreFull(
-                f"Only {room.free_bytes / 1e9:.2f} GB are free under {self.root}, and "
-                f"{room.kept_bytes / 1e9:.2f} GB are kept in reserve; make room."
+                f"Only {left.free_bytes / 1e9:.2f} GB are free under {self.root}, and "
+                f"{left.kept_bytes / 1e9:.2f} GB are kept in reserve; make room."
             )
 
     def _kept_before(self, relative: str) -> StoredFile | None:
@@ -197,13 +252,20 @@ class FileStore:
     def _write(self, relative: str, parts: Sequence[bytes | memoryview]) -> StoredFile:
         target = self.root / relative
         try:
-            sha256, size_bytes = durable.write(target, parts)
+            sha256, size_bytes = self._write_file(target, parts)
         except OSError as error:
             if _is_there(target):
                 self._doubtful.add(target)
             raise _named(error, target) from error
         self._doubtful.discard(target)
         return StoredFile(path=relative, sha256=sha256, size_bytes=size_bytes)
+
+    def _write_file(self, target: Path, parts: Sequence[bytes | memoryview]) -> tuple[str, int]:
+        try:
+            return durable.write(target, parts)
+        except FileNotFoundError:  # retention removed the empty folder at this moment
+            durable.make_folder(target.parent, within=self.root)
+            return durable.write(target, parts)
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder and see to it that its entry survives, whichever process made it."""
@@ -221,6 +283,11 @@ class FileStore:
 def _folder_of(study_uid: str) -> str:
     """A folder's name for a study: nothing that came from the network ends up in a path."""
     return hashlib.sha256(study_uid.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def _remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _is_there(file: Path) -> bool:

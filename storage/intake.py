@@ -52,7 +52,7 @@ def record_instances(session: Session, instances: Sequence[Instance]) -> frozens
 def instances_of(session: Session, key: StudyKey) -> tuple[Instance, ...]:
     """The inputs of a revision: what was received up to it and not superseded by then."""
     rows.study(session, key)
-    found = session.execute(select(*rows.columns(tables.instance, Instance)).where(_inputs(key)))
+    found = session.execute(select(*rows.columns(tables.instance, Instance)).where(_is_input(key)))
     # Sorted here: databases differ in how they collate text, and digests depend on the order.
     return tuple(sorted((Instance(**row._asdict()) for row in found), key=lambda i: i.sop_uid))
 
@@ -66,29 +66,57 @@ def arrived(session: Session, key: StudyKey) -> tuple[SeriesArrived, ...]:
             func.count().label("instance_count"),
             func.max(columns.received_at).label("newest_at"),
         )
-        .where(_inputs(key))
+        .where(_is_input(key))
         .group_by(columns.series_uid)
     )
     return tuple(SeriesArrived(**row._asdict()) for row in found)
 
 
+def images_removed_at(session: Session, key: StudyKey) -> datetime | None:
+    """When retention removed the files of a revision's inputs; None while they are here."""
+    newest = select(func.max(tables.instance.c.removed_at)).where(_is_input(key))
+    found: datetime | None = session.scalar(newest)
+    return found
+
+
 def recorded_paths(session: Session, paths: Sequence[str]) -> frozenset[str]:
-    """Which of these files have a row; the others were lost in a crash and are to be recorded."""
-    column = tables.instance.c.path
+    """Which of these files have a row; the others were lost in a crash and are to be recorded.
+
+    The row of an image that retention removed is none: a file of that name came later.
+    """
+    table = tables.instance
     return frozenset(
         path
         for chunk in rows.chunks(paths)
-        for path in session.scalars(select(column).where(column.in_(chunk)).distinct())
+        for path in session.scalars(
+            select(table.c.path)
+            .where(table.c.path.in_(chunk), table.c.removed_at.is_(None))
+            .distinct()
+        )
     )
 
 
-def _inputs(key: StudyKey) -> ColumnElement[bool]:
+def removed_paths(session: Session, paths: Sequence[str]) -> dict[str, datetime]:
+    """When retention removed these files; others are left out."""
+    table = tables.instance
+    return {
+        path: removed_at
+        for chunk in rows.chunks(paths)
+        for path, removed_at in session.execute(
+            select(table.c.path, func.max(table.c.removed_at))
+            .where(table.c.path.in_(chunk), table.c.removed_at.is_not(None))
+            .group_by(table.c.path)
+        )
+    }
+
+
+def _is_input(key: StudyKey) -> ColumnElement[bool]:
     study_uid, revision = rows.split(key)
-    columns = tables.instance.c
+    table = tables.instance
     return and_(
-        columns.study_uid == study_uid,
-        columns.revision <= revision,
-        or_(columns.superseded_in.is_(None), columns.superseded_in > revision),
+        table.c.study_uid == study_uid,
+        table.c.revision <= revision,
+        or_(table.c.superseded_in.is_(None), table.c.superseded_in > revision),
     )
 
 
@@ -171,12 +199,20 @@ def _receiving(arrived: Sequence[Instance]) -> Study:
 
 
 def _open_next(session: Session, newest: Study, arrived: Sequence[Instance]) -> Study:
-    """The revision after `newest`: it starts with the images and the urgency of that one."""
+    """The revision after `newest`: it starts with the images and the urgency of that one.
+
+    Where retention has removed these there are none to start with.
+    """
+    table = tables.instance
+    here = select(table.c.id).where(
+        table.c.study_uid == newest.study_uid, table.c.superseded_in.is_(None)
+    )
+    begins_anew = session.scalars(here.limit(1)).first() is None
     following = replace(
         _receiving(arrived),
         revision=newest.revision + 1,
         priority=newest.priority,
-        instance_count=newest.instance_count,
+        instance_count=0 if begins_anew else newest.instance_count,
     )
     session.execute(insert(tables.study).values(asdict(following)))
     return following

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, case, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from storage import feedback, rows, tables
@@ -13,9 +13,11 @@ from storage.errors import Conflict, NotFound
 from storage.intake import (
     FIRST_REVISION,
     arrived,
+    images_removed_at,
     instances_of,
     record_instances,
     recorded_paths,
+    removed_paths,
 )
 from storage.records import (
     TERMINAL_STATES,
@@ -35,6 +37,7 @@ __all__ = [
     "complete",
     "find",
     "get",
+    "images_removed_at",
     "instances_of",
     "latest",
     "list_studies",
@@ -42,6 +45,7 @@ __all__ = [
     "receiving",
     "record_instances",
     "recorded_paths",
+    "removed_paths",
     "retry",
     "save_series_decisions",
     "series_decisions",
@@ -135,6 +139,16 @@ def complete(
         raise Conflict(f"Study {key} is {study.state} and was completed before.")
     if instance_count not in (None, study.instance_count):
         raise Conflict(f"Study {key} has received another image meanwhile.")
+    removed_at = session.scalar(
+        select(func.max(tables.instance.c.removed_at)).where(
+            tables.instance.c.study_uid == study.study_uid
+        )
+    )
+    if removed_at is not None:
+        evidence += (
+            f" The images that came before {removed_at:%Y-%m-%d} had been removed by retention and "
+            "are no part of it."
+        )
     return _change(session, key, state=_S.COMPLETE, completed_at=now, completion_evidence=evidence)
 
 
@@ -156,6 +170,7 @@ def retry(session: Session, key: StudyKey, *, now: datetime) -> Study:
     study = rows.study(session, key, lock=True)
     if study.state is _S.RECEIVING:
         raise Conflict(f"Study {key} is still receiving images; its work has not begun.")
+    _need_images(session, key)
     return _change(
         session,
         key,
@@ -185,6 +200,7 @@ def open_again(
         raise Conflict(
             f"Study {newest.key} is {newest.state}; wait until it has ended, or cancel it first."
         )
+    _need_images(session, newest.key)
     again = replace(
         newest,
         revision=newest.revision + 1,
@@ -244,6 +260,16 @@ def _change(session: Session, key: StudyKey, **values: Any) -> Study:
         update(tables.study).where(rows.of_revision(tables.study, key)).values(**values)
     )
     return rows.study(session, key)
+
+
+def _need_images(session: Session, key: StudyKey) -> None:
+    """Raise Conflict where images of a revision are not here any more."""
+    removed_at = images_removed_at(session, key)
+    if removed_at is not None:
+        raise Conflict(
+            f"The images of {key} were removed by retention on {removed_at:%Y-%m-%d}; send the "
+            "study again to have it read."
+        )
 
 
 def _unique_uid(session: Session, wanted: str) -> StudyUid:

@@ -95,7 +95,8 @@ study = Table(
     Index("ix_study_first_received_at", "first_received_at"),
 )
 
-# An image belongs to revision r when `revision <= r` and it was not superseded up to r.
+# An image belongs to revision r when `revision <= r` and it was not superseded up to r. Retention
+# removes its file, and takes it out of the revisions to come.
 instance = Table(
     "instance",
     metadata,
@@ -113,6 +114,7 @@ instance = Table(
     Column("content_sha256", Text, nullable=False),
     Column("received_at", UtcTime, nullable=False),
     Column("computed", Boolean, nullable=False, server_default=false()),
+    Column("removed_at", UtcTime),
     _of_study(),
     Index("ix_instance_study", "study_uid", "revision"),
     Index("ix_instance_path", "path"),
@@ -222,6 +224,7 @@ result_object = Table(
     Column("path", Text, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
+    Column("removed_at", UtcTime),
     _of_study(),
     Index("ix_result_object_study", "study_uid", "revision"),
 )

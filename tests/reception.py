@@ -14,6 +14,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import encode
 
 from agent.dicom import headers, part10, wire
+from agent.dicom.admission import Quota, TlsEntrance
 from agent.dicom.front_door import FrontDoor
 from agent.dicom.listener import ImageStore, Listener
 from agent.dicom.peer import Destination
@@ -73,6 +74,10 @@ def receiving_node(
     store_for_images: Callable[[FileStore], ImageStore] = lambda store: store,
     idle_seconds: float = 20.0,
     door: FrontDoor | None = None,
+    on_rejected: Callable[[str, str], None] = lambda _title, _address: None,
+    quota: Quota | None = None,
+    tls: TlsEntrance | None = None,
+    is_plain: bool = True,
 ) -> Iterator[ReceivingNode]:
     """A node that keeps everything under `folder`, on a port of its own."""
     database = migrated_database(folder)
@@ -87,6 +92,10 @@ def receiving_node(
         is_ours=is_ours,
         idle_seconds=idle_seconds,
         door=door,
+        on_rejected=on_rejected,
+        quota=quota,
+        tls=tls,
+        is_plain=is_plain,
     )
     receipts.start()
     listener.start()

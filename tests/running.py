@@ -13,6 +13,7 @@ from pathlib import Path
 
 from agent.dicom.peer import Destination
 from agent.dicom.transport import AnyDestination
+from preloaded import Forked
 from storage import results, studies
 from storage.database import open_database
 from storage.records import (
@@ -28,6 +29,22 @@ from storage.records import (
 AE_TITLE = "NEUROSIEVE"
 START_SECONDS = 60.0
 LOOK_SECONDS = 0.05
+
+
+Launch = Callable[[list[str], Path], subprocess.Popen[str] | Forked]
+
+
+def spawned(arguments: list[str], log: Path) -> subprocess.Popen[str]:
+    """`neurosieve` with these arguments; its errors are appended to the log."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("NEUROSIEVE_")}
+    with log.open("a", encoding="utf-8") as errors:
+        return subprocess.Popen(
+            [sys.executable, "-m", "agent.cli", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=environment,
+        )
 
 
 @dataclass(kw_only=True)
@@ -49,8 +66,10 @@ class RunningNode:
     database_url: str = ""
     retry_seconds: float = 0.5
     maximum_tries: int = 20
+    watermark_percent: float = 100.0
     port: int = 0
-    process: subprocess.Popen[str] | None = field(default=None, init=False)
+    launch: Launch = spawned
+    process: subprocess.Popen[str] | Forked | None = field(default=None, init=False)
 
     @property
     def log(self) -> Path:
@@ -81,7 +100,7 @@ class RunningNode:
             f'database_url = "{self.database_url}"',
             f'slot = "{self.slot}"',
             "reserve_gb = 0.0",
-            "watermark_percent = 100.0",
+            f"watermark_percent = {self.watermark_percent}",
             "[completion]",
             f"quiet_seconds = {self.quiet_seconds}",
             *self.completion,
@@ -114,15 +133,7 @@ class RunningNode:
     def start(self) -> None:
         """Start and wait until the node says that it is ready; it keeps its port over restarts."""
         configuration = self.write_configuration()
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("NEUROSIEVE_")}
-        with self.log.open("a", encoding="utf-8") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "agent.cli", self.role, "--config", str(configuration)],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=environment,
-            )
+        self.process = self.launch([self.role, "--config", str(configuration)], self.log)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:  # it ended instead

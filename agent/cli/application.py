@@ -12,6 +12,7 @@ from agent.cli import (
     doctor,
     drift,
     models,
+    retention,
     retrain,
     serve,
     status,
@@ -42,6 +43,7 @@ app.add_typer(drift.app, name="drift")
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(users.app, name="users")
 app.add_typer(audit.app, name="audit")
+app.add_typer(retention.app, name="retention")
 
 
 def _print_version(value: bool) -> None:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 COLUMNS = ("check", "result", "detail")
 
 
+CERTIFICATE_DAYS = 30  # before its end a certificate is to be renewed
+
+
 class Warned(Exception):
     """Something that somebody should look at, although the node runs."""
 
@@ -94,14 +97,19 @@ def _report(name: str, check: Callable[[], str]) -> dict[str, object]:
 def _checks(values: "Settings") -> Iterator[tuple[str, Callable[[], str]]]:
     from agent import bootstrap
     from agent.dicom import transport
+    from agent.errors import ConfigurationError
 
     yield "disk", lambda: _disk(values)
     yield "database", lambda: _database(values)
     yield "model", lambda: _model(values)
     yield "port", lambda: _port(values)
+    yield "tls", lambda: _tls(values)
     yield "status page", lambda: _status(values)
     yield "alarms", lambda: _alarms(values)
-    peers = bootstrap.destinations(values)
+    try:
+        peers = bootstrap.destinations(values)
+    except ConfigurationError:
+        return  # the check of TLS has said why
     if not peers:
         yield "destinations", lambda: "none configured: results stay in the store"
     for peer in peers:
@@ -209,6 +217,8 @@ def _port(values: "Settings") -> str:
     from agent.errors import PeerError
 
     host, port = values.node.host, values.node.port
+    if values.tls.only:
+        return f"not opened (tls.only){_senders(values)}"
     try:
         with socket.create_server((host, port)):
             return f"{host}:{port} is free{_senders(values)}"
@@ -221,6 +231,24 @@ def _port(values: "Settings") -> str:
         except PeerError:
             raise OSError(f"{host}:{port} cannot be used: {error.strerror}.") from error
         return f"{host}:{port} is served by a running node{_senders(values)}"
+
+
+def _tls(values: "Settings") -> str:
+    """Whether the files can be used, and for how long."""
+    from agent import bootstrap
+    from agent.dicom import tls
+    from agent.errors import ConfigurationError
+
+    files = bootstrap.tls_files(values.tls)
+    if files is None:
+        return "off: DICOM is not encrypted"
+    tls.for_callers(files)
+    days = tls.time_left(files.certificate_file).total_seconds() / 86400
+    if days < 0:
+        raise ConfigurationError("The certificate of [tls] has expired: nobody accepts it.")
+    if days < CERTIFICATE_DAYS:
+        raise Warned(f"The certificate of [tls] counts for {days:.0f} more days: renew it.")
+    return f"port {values.tls.port}, certificate good for {days:.0f} more days"
 
 
 def _senders(values: "Settings") -> str:

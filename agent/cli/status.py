@@ -16,6 +16,7 @@ def status(config: ConfigOption = None) -> None:
     Example: neurosieve status
     """
     from agent import bootstrap, confinement, logs, settings
+    from agent.audit_trail import Trail
 
     confinement.forbid_core_dumps()
     values = settings.load(config)
@@ -27,9 +28,12 @@ def status(config: ConfigOption = None) -> None:
             signal.signal(getattr(signal, name), lambda *_: stopping.set())
     storage = bootstrap.open_storage(values)
     with closing(storage.database):
-        server = bootstrap.status_server(values, storage)
+        trail = Trail(storage.database)
+        trail.start()
+        server = bootstrap.status_server(values, storage, tell=trail.tell)
         server.start()
         typer.echo(f"ready status={server.url}")
         while not stopping.wait(1.0):
             pass
         server.stop()
+        trail.stop()

@@ -17,9 +17,12 @@ from agent.cli.border import (
     print_json,
     say,
     show,
+    who,
 )
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from agent.bootstrap import Storage
     from storage.records import Analysis, Feedback, Study
 
@@ -131,6 +134,7 @@ def retry(study: StudyArgument, config: ConfigOption = None) -> None:
 
     Example: neurosieve studies retry 2.25.2156
     """
+    from agent import audit_trail
     from agent.engine import Jobs
     from storage import studies as stored
 
@@ -140,6 +144,7 @@ def retry(study: StudyArgument, config: ConfigOption = None) -> None:
         found = stored.find(session, study)
         again = stored.retry(session, found.key, now=datetime.now(UTC))
         jobs.submit_analysis(session, again)
+        _note(session, audit_trail.STUDY_RETRIED, again)
     jobs.close()
     storage.database.close()
     say(f"Queued {again.key}, attempt {again.attempt}.")
@@ -162,7 +167,7 @@ def reprocess(
 
     Example: neurosieve studies reprocess 2.25.2156 --model candidate
     """
-    from agent import bootstrap, settings
+    from agent import audit_trail, bootstrap, settings
     from agent.engine import Jobs
     from storage import studies as stored
 
@@ -175,6 +180,7 @@ def reprocess(
         uid = stored.find(session, study).study_uid
         again = stored.open_again(session, uid, now=datetime.now(UTC), model_folder=folder)
         jobs.submit_analysis(session, again)
+        _note(session, audit_trail.STUDY_REREAD, again)
     jobs.close()
     storage.database.close()
     say(f"Queued {again.key}.")
@@ -229,6 +235,7 @@ def cancel(
 
     Example: neurosieve studies cancel 2.25.2156 --why "sent twice"
     """
+    from agent import audit_trail
     from agent.engine import Jobs
     from storage import studies as stored
 
@@ -237,6 +244,7 @@ def cancel(
     with storage.database.begin() as session:
         found = stored.find(session, study)
         cancelled = stored.cancel(session, found.key, now=datetime.now(UTC), why=why)
+        _note(session, audit_trail.STUDY_CANCELLED, cancelled, why)
     jobs.cancel(cancelled)
     jobs.close()
     storage.database.close()
@@ -247,6 +255,15 @@ def _open(config: ConfigOption) -> "Storage":
     from agent import bootstrap, settings
 
     return bootstrap.open_storage(settings.load(config))
+
+
+def _note(session: "Session", action: str, study: "Study", why: str = "") -> None:
+    """Who asked for it; the last statement of its transaction, because others wait for it."""
+    from storage import audit
+
+    audit.append(
+        session, who=who(), action=action, subject=study.key, detail=why, now=datetime.now(UTC)
+    )
 
 
 def _row(study: "Study", analysis: "Analysis | None", said: "Feedback | None") -> dict[str, object]:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from pynetdicom import evt
-from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_ACTION
 
 from agent.dicom import commitment_messages as messages
 from agent.dicom import exchange, peer, wire
 from agent.dicom.commitment_messages import Reference, Report, UnusableMessage
+from agent.dicom.exchange import Exchange
 from agent.dicom.peer import Destination
 from agent.errors import NotOffered, PeerError
 from storage.errors import NotFound
@@ -33,26 +33,25 @@ def asked(
     *,
     calling_ae: str,
     take: Callable[[Report], None],
-) -> Iterator[Association]:
+) -> Iterator[Exchange]:
     """Ask for commitment; inside the block the peer has taken the request, and may report.
 
-    `take` keeps a report that comes on this association while `exchange.serve` runs. Raises
+    `take` keeps a report that comes on this association, in a thread of its own. Raises
     `NotOffered` where the peer does not do this, for us or at all, and `PeerError`.
     """
     with peer.association(destination, calling_ae, messages.contexts()) as association:
         if not association.accepted_contexts:
             raise NotOffered(f"{destination.name} does not offer storage commitment.")
         association.bind(evt.EVT_N_EVENT_REPORT, report_handler(take))
-        _check(destination, _answer(association, transaction_uid, references))
-        yield association
+        with exchange.opened(association) as opened:
+            _check(destination, _answer(opened, transaction_uid, references))
+            yield opened
         if exchange.wants_to_end(association):
             association.abort()  # a release of ours would cross the peer's
 
 
-def _answer(
-    association: Association, transaction_uid: str, references: Sequence[Reference]
-) -> int | None:
-    context = association.accepted_contexts[0]
+def _answer(opened: Exchange, transaction_uid: str, references: Sequence[Reference]) -> int | None:
+    context = opened.association.accepted_contexts[0]
     request = N_ACTION()
     request.MessageID = 1
     request.RequestedSOPClassUID = messages.SOP_CLASS
@@ -60,9 +59,7 @@ def _answer(
     request.ActionTypeID = messages.REQUEST_COMMITMENT
     content = messages.request_content(transaction_uid, references)
     request.ActionInformation = messages.encoded(content, context)
-    answer = exchange.ask(
-        association, request, int(context.context_id or 0), seconds=wire.MESSAGE_SECONDS
-    )
+    answer = opened.ask(request, int(context.context_id or 0), seconds=wire.MESSAGE_SECONDS)
     return None if answer is None else answer.Status
 
 

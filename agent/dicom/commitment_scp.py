@@ -190,9 +190,8 @@ def _send(association: Association, request: Request, report: Report) -> str:
     event.AffectedSOPInstanceUID = messages.INSTANCE
     event.EventTypeID = event_type
     event.EventInformation = messages.encoded(content, context)
-    answer = exchange.ask(
-        association, event, int(context.context_id or 0), seconds=wire.MESSAGE_SECONDS
-    )
+    with exchange.opened(association) as opened:
+        answer = opened.ask(event, int(context.context_id or 0), seconds=wire.MESSAGE_SECONDS)
     if answer is None:
         return "The peer did not answer the report."
     if answer.Status != messages.SUCCESS:

@@ -1,16 +1,19 @@
 """Storage commitment at our listener: requests of those who send to us, reports of destinations."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from pynetdicom import AE, evt
 
-from agent.dicom import commitment, wire
+from agent.dicom import commitment, tls, wire
 from agent.dicom import commitment_messages as messages
 from agent.dicom.commitment_messages import Report
 from agent.dicom.commitment_scp import CommitmentProvider
 from agent.dicom.front_door import FrontDoor
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,14 +45,22 @@ class CommitmentServices:
 
     def _on_request(self, event: evt.Event) -> None:
         """Offer nothing but this service to a destination that is no sender."""
-        asked = event.assoc.requestor
-        title = str(asked.primitive.calling_ae_title) if asked.primitive else ""
-        if self.senders.refusal(title, str(asked.address)) is not None:
+        if not self._is_sender(event):
             event.assoc.acceptor.supported_contexts = [
                 one
                 for one in event.assoc.acceptor.supported_contexts
                 if one.abstract_syntax in (messages.SOP_CLASS, wire.VERIFICATION)
             ]
+
+    def _is_sender(self, event: evt.Event) -> bool:
+        asked, connection = event.assoc.requestor, event.assoc.dul.socket
+        title = str(asked.primitive.calling_ae_title) if asked.primitive else ""
+        try:
+            names = tls.names(connection.socket) if connection else frozenset()
+            return self.senders.refusal(title, str(asked.address), names) is None
+        except Exception:  # noqa: BLE001 - pynetdicom would go on and offer everything
+            _log.exception("The front door failed", extra={"action": "front_door_failed"})
+            return False
 
     def stop(self) -> None:
         """Give up what could not be reported yet."""

@@ -34,6 +34,8 @@ PIXELS_A_CPU_SECOND = 500_000  # a tenth of what the slowest codec decodes on a 
 WALL_FACTOR = 20  # how much longer than its processor time a child may take on a busy machine
 _NARROW, _WIDE = "<i4", "<i8"  # hold each value of up to 16 and up to 32 bits, with or without sign
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads cost address space
+DAMAGED_OR_NO_CODEC = "the data are damaged or the codec is missing"
+_STOPPED = "the decoder was stopped, because it took too much time or memory"
 
 Pixels = NDArray[np.generic]
 
@@ -163,7 +165,5 @@ def _run(folder: Path, cpu_seconds: int) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return "the decoder came to no end"
-    if ended.returncode == -getattr(signal, "SIGXCPU", 0) or ended.returncode == -signal.SIGKILL:
-        return "the decoder came to no end"
-    return "the data are damaged or the codec is missing"
+        return _STOPPED
+    return _STOPPED if ended.returncode == -signal.SIGKILL else DAMAGED_OR_NO_CODEC

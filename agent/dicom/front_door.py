@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-PERMANENT, SERVICE_USER, CALLING_AE_TITLE_NOT_RECOGNISED = 0x01, 0x01, 0x03  # PS3.8 table 9-21
 NAMES_SECONDS = 60.0  # how long the addresses of a host name are believed
 
 Address = IPv4Address | IPv6Address
@@ -24,10 +23,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Sender:
-    """One that may send: its AE title, and its address, network (10.1.2.0/24) or host name."""
+    """One that may send: its AE title, and its address, network (10.1.2.0/24) or host name.
+
+    Where a certificate is named, it has to show one with this common or alternative name as well.
+    """
 
     ae_title: str
     host: str
+    certificate: str = ""
 
 
 class FrontDoor:
@@ -39,10 +42,13 @@ class FrontDoor:
         self._senders = tuple(senders)
         self._anyone = anyone
         self._this_machine = this_machine
+        self._literal = {one.host: _network(one.host) for one in self._senders}
         self._known: dict[str, tuple[float, tuple[Network, ...]]] = {}
         self._lock = threading.Lock()
 
-    def refusal(self, ae_title: str, address: str) -> str | None:
+    def refusal(
+        self, ae_title: str, address: str, certificate_names: frozenset[str] = frozenset()
+    ) -> str | None:
         """Why this sender may not come in, as one sentence for the log; None where it may."""
         if self._anyone:
             return None
@@ -52,13 +58,19 @@ class FrontDoor:
         named = [one for one in self._senders if one.ae_title == ae_title.strip()]
         if not named:
             return "Its AE title is not in [[peers]]."
-        if not any(place in network for one in named for network in self._networks(one.host)):
+        here = [one for one in named if any(place in net for net in self._networks(one.host))]
+        if not here:
             return "Its address is not that of the peer with this AE title."
+        if not any(one.certificate in ("", *certificate_names) for one in here):
+            return "It showed no certificate in the name that [[peers]] asks of it."
         return None
 
     def _networks(self, host: str) -> tuple[Network, ...]:
         """The addresses of a host, asked for anew from time to time: they may move."""
-        with self._lock:
+        literal = self._literal.get(host)
+        if literal is not None:
+            return (literal,)
+        with self._lock:  # a name server that does not answer holds up the peers with names only
             found = self._known.get(host)
             if found is None or time.monotonic() - found[0] > NAMES_SECONDS:
                 found = (time.monotonic(), _resolved(host))
@@ -73,11 +85,14 @@ def _address(text: str) -> Address:
     return mapped or found
 
 
-def _resolved(host: str) -> tuple[Network, ...]:
+def _network(host: str) -> Network | None:
     try:
-        return (ipaddress.ip_network(host, strict=False),)
+        return ipaddress.ip_network(host, strict=False)
     except ValueError:
-        pass  # a name
+        return None  # a name
+
+
+def _resolved(host: str) -> tuple[Network, ...]:
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:

@@ -6,7 +6,6 @@ One of the three borders where errors are caught: whatever goes wrong becomes a 
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
@@ -15,9 +14,10 @@ from pydicom.uid import EnhancedMRImageStorage, MRImageStorage
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
-from pynetdicom.transport import ThreadedAssociationServer
+from pynetdicom.events import EventHandlerType
 
-from agent.dicom import front_door, headers, part10, syntaxes, wire
+from agent.dicom import headers, part10, syntaxes, wire
+from agent.dicom.admission import Admission, Quota, TlsEntrance
 from agent.dicom.commitment_services import CommitmentServices
 from agent.dicom.front_door import FrontDoor
 from agent.dicom.headers import HeaderError, HeaderMismatch, InstanceHeader
@@ -36,7 +36,6 @@ SUCCESS = 0x0000
 PROCESSING_FAILED = 0x0110  # our fault, not the image's: the sender may try again
 
 _HIGH = 1  # Priority (0000,0700) of a C-STORE request: 0 medium, 1 high, 2 low
-_STOP_POLL_SECONDS = 0.05
 
 
 class ImageStore(Protocol):
@@ -80,7 +79,10 @@ class Listener:
         is_ours: Callable[[SopUid], bool],
         door: FrontDoor | None = None,
         commitment: CommitmentServices | None = None,
-        maximum_associations: int = 20,
+        on_rejected: Callable[[str, str], None] = lambda _title, _address: None,
+        quota: Quota | None = None,
+        tls: TlsEntrance | None = None,
+        is_plain: bool = True,
         idle_seconds: float = wire.IDLE_SECONDS,
     ) -> None:
         self._address = (host, port)
@@ -89,11 +91,15 @@ class Listener:
         self._is_ours = is_ours
         self._door = door or FrontDoor()
         self._commitment = commitment
-        self._server: ThreadedAssociationServer | None = None
+        self._on_rejected = on_rejected
+        self._quota = quota or Quota()
+        self._tls = tls
+        self._is_plain = is_plain
+        self._admission: Admission | None = None
+        self._ports: list[int] = []
         self._open: dict[Association, set[StudyUid]] = {}
         self._lock = threading.Lock()
         self._ae = wire.entity(ae_title)
-        self._ae.maximum_associations = maximum_associations
         self._ae.network_timeout = idle_seconds
         self._ae.add_supported_context(wire.VERIFICATION)
         for sop_class in ACCEPTED_CLASSES:
@@ -103,45 +109,51 @@ class Listener:
 
     def start(self) -> None:
         """Accept associations from now on. Raises `OSError` when the port is taken."""
-        self._server = self._ae.start_server(
-            self._address,
-            block=False,
-            evt_handlers=[
-                (evt.EVT_CONN_OPEN, wire.send_at_once),
-                (evt.EVT_CONN_OPEN, wire.acknowledge_at_once),
-                (evt.EVT_PDU_RECV, wire.acknowledge_at_once),
-                (evt.EVT_REQUESTED, self._on_request),
-                (evt.EVT_C_STORE, self._on_store),
-                (evt.EVT_RELEASED, self._on_end),
-                (evt.EVT_ABORTED, self._on_end),
-                *(self._commitment.handlers if self._commitment else ()),
-            ],
+        handlers: list[EventHandlerType] = [
+            (evt.EVT_CONN_OPEN, wire.send_at_once),
+            (evt.EVT_CONN_OPEN, wire.acknowledge_at_once),
+            (evt.EVT_PDU_RECV, wire.acknowledge_at_once),
+            (evt.EVT_C_STORE, self._on_store),
+            (evt.EVT_RELEASED, self._on_end),
+            (evt.EVT_ABORTED, self._on_end),
+            *(self._commitment.handlers if self._commitment else ()),
+        ]
+        admission = Admission(
+            self._ae,
+            handlers,
+            door=self._door,
+            quota=self._quota,
+            on_rejected=self._on_rejected,
         )
+        host, port = self._address
+        plain_port = port if self._is_plain else None
+        self._ports = admission.open(host, port=plain_port, tls_entrance=self._tls)
+        self._admission = admission
         _log.info("Listening", extra={"action": "listening", "port": self.port})
 
     def stop(self, *, grace_seconds: float = 5.0) -> None:
         """Accept nothing new, give open associations time to end, abort the rest."""
-        if self._server is None:
+        if self._admission is None:
             return
-        server, self._server = self._server, None
-        server.shutdown()
-        end = time.monotonic() + grace_seconds
-        while server.active_associations and time.monotonic() < end:
-            time.sleep(_STOP_POLL_SECONDS)
-        for association in server.active_associations:
-            association.abort()
+        admission, self._admission = self._admission, None
+        admission.close(grace_seconds=grace_seconds)
         if self._commitment is not None:
             self._commitment.stop()
 
     @property
     def is_open(self) -> bool:
         """Whether associations are accepted."""
-        return self._server is not None
+        return self._admission is not None
 
     @property
     def port(self) -> int:
         """The port in use, also when an ephemeral one (0) was asked for."""
-        return self._address[1] if self._server is None else int(self._server.server_address[1])
+        return self._ports[0] if self._ports else self._address[1]
+
+    @property
+    def tls_port(self) -> int | None:
+        """The port for TLS in use, or None where there is none."""
+        return self._ports[-1] if self._ports and self._tls is not None else None
 
     def open_studies(self) -> frozenset[StudyUid]:
         """Studies that may still grow: a live association has sent to them, or rows are due."""
@@ -150,31 +162,6 @@ class Listener:
                 del self._open[association]
             sending = frozenset().union(*self._open.values())
         return sending | self._receipts.waiting_studies()
-
-    def _on_request(self, event: evt.Event) -> None:
-        """Reject whom the front door does not know, before anything else is read."""
-        asked = event.assoc.requestor
-        title = str(asked.primitive.calling_ae_title) if asked.primitive else ""
-        try:
-            reason = self._door.refusal(title, str(asked.address))
-        except Exception:  # noqa: BLE001 - pynetdicom would go on and accept
-            _log.exception("The front door failed", extra={"action": "front_door_failed"})
-            reason = "Whether it may come in could not be found out."
-        if reason is None:
-            return
-        _log.warning(
-            "An association of %r from %s was rejected. %s",
-            title,
-            asked.address,
-            reason,
-            extra={"action": "association_rejected"},
-        )
-        event.assoc.acse.send_reject(
-            front_door.PERMANENT,
-            front_door.SERVICE_USER,
-            front_door.CALLING_AE_TITLE_NOT_RECOGNISED,
-        )
-        event.assoc.kill()
 
     def _on_end(self, event: evt.Event) -> None:
         """The association's own thread comes here, so no image of it is on its way any more."""

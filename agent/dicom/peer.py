@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydicom.dataset import Dataset
 from pynetdicom import evt
@@ -11,6 +11,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation as Role
 from pynetdicom.presentation import PresentationContext
 
 from agent.dicom import wire
+from agent.dicom.tls import Identity
 from agent.errors import PeerError
 
 
@@ -22,6 +23,7 @@ class Destination:
     ae_title: str
     host: str
     port: int
+    identity: Identity | None = field(default=None, repr=False, compare=False)  # speaks TLS
 
 
 @contextmanager
@@ -53,13 +55,16 @@ def _associate(
     contexts: list[PresentationContext],
     roles: Sequence[Role],
 ) -> Association:
+    identity = destination.identity
+    tls_args = (identity.context(), destination.host) if identity is not None else None
     association = entity.associate(
         destination.host,
         destination.port,
         contexts=contexts,
         ext_neg=list(roles),
         ae_title=destination.ae_title,
-        max_pdu=0,
+        max_pdu=wire.MAXIMUM_PDU_BYTES,
+        tls_args=tls_args,
         evt_handlers=[(evt.EVT_CONN_OPEN, wire.send_at_once)],
     )
     # When every context was rejected pynetdicom aborts although the peer took the association:
@@ -71,6 +76,11 @@ def _associate(
     if association.is_rejected:
         raise PeerError(
             f"{where} refused the association. Does it know the AE title {entity.ae_title}?"
+        )
+    if identity is not None:
+        raise PeerError(
+            f"{where} cannot be reached by TLS or broke off. Is it running, and does [tls] ca_file"
+            " vouch for its certificate, which has to name this host?"
         )
     raise PeerError(f"{where} cannot be reached or broke off. Is it running?")
 

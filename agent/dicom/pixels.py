@@ -16,7 +16,6 @@ MAXIMUM_VOXELS = 1 << 28  # 1 GiB as float32; a whole-head 0.5 mm volume has a t
 MAXIMUM_IMAGE_PIXELS = 1 << 24  # 4096 x 4096; an MR image has at most a sixteenth of it
 
 _PIXEL_ELEMENTS = {"PixelData": (8, 16, 32), "FloatPixelData": (32,), "DoubleFloatPixelData": (64,)}
-_DAMAGED_WHY = "the data are damaged or the codec is missing"
 
 
 class UnreadablePixels(UnreadableInput):
@@ -85,7 +84,7 @@ def read(frames: Sequence[Frame]) -> Iterator[NDArray[np.float32]]:
         try:
             stored = next(decoded).astype(np.float64)
         except DAMAGED as error:
-            why = str(error) if isinstance(error, DecodingFailed) else _DAMAGED_WHY
+            why = str(error) if isinstance(error, DecodingFailed) else decoding.DAMAGED_OR_NO_CODEC
             raise UnreadablePixels(
                 f"The pixels cannot be decoded from {_syntax(frame.dataset)}: {why}."
             ) from error

@@ -50,7 +50,11 @@ def rebuild(store: FileStore, database: Database) -> int:
 
     A damaged file is logged and renamed, so that it is looked at by a person and not read again.
     """
-    lost = (path for paths in _chunks(store.image_paths()) for path in _unrecorded(database, paths))
+    lost = (
+        path
+        for paths in _chunks(store.image_paths())
+        for path in _unrecorded(store, database, paths)
+    )
     # A study at a time, so that memory stays bounded: its files lie in one folder.
     count = sum(
         _record(database, [one for path in paths if (one := _instance(store, path)) is not None])
@@ -70,10 +74,15 @@ def _record(database: Database, found: Sequence[Instance]) -> int:
     return len(found)
 
 
-def _unrecorded(database: Database, paths: Sequence[str]) -> list[str]:
+def _unrecorded(store: FileStore, database: Database, paths: Sequence[str]) -> list[str]:
     with database.read() as session:
         recorded = studies.recorded_paths(session, paths)
-    return [path for path in paths if path not in recorded]
+        removed = studies.removed_paths(session, paths)
+    return [
+        path
+        for path in paths
+        if path not in recorded and not store.is_left_over(path, removed.get(path))
+    ]
 
 
 def _chunks(values: Iterable[_Value]) -> Iterator[list[_Value]]:

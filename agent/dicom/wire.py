@@ -24,6 +24,8 @@ MESSAGE_SECONDS = 60.0  # how long a peer may take for one answer
 END_SECONDS = 5.0  # how long the threads of an association may take to end
 IDLE_SECONDS = 60.0  # how long an association may stay silent
 
+MAXIMUM_PDU_BYTES = 1024 * 1024  # that we take (PS3.8 D.1): large, so that images are few fragments
+
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 
 
@@ -109,7 +111,7 @@ def entity(ae_title: str) -> Entity:
     ae = Entity(ae_title=ae_title)
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
-    ae.maximum_pdu_size = 0  # no limit: fewer fragments for large images
+    ae.maximum_pdu_size = MAXIMUM_PDU_BYTES
     ae.connection_timeout = CONNECT_SECONDS
     ae.acse_timeout = NEGOTIATION_SECONDS
     ae.dimse_timeout = MESSAGE_SECONDS

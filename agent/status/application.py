@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from agent import marking
+from agent import audit_trail, marking
 from agent.status import gate, pages, users
 from agent.status.gate import Gate
 from agent.status.known_hosts import KnownHosts
@@ -97,10 +97,14 @@ class Doors:
         password = fields.get("password", "")[:1000]
         if not await asyncio.to_thread(users.check, file, name, password):
             self.sessions.note_wrong(address)
+            # A name that is none may be a password in the wrong field.
+            known = name if name in users.names(file) else "somebody unknown"
+            self.pages.site.tell(known, audit_trail.SIGN_IN_FAILED, address)
             logger.warning("A sign-in failed", extra={"action": "sign_in_failed"})
             await asyncio.sleep(self.guard.login_seconds)
             problem = "User name or password is wrong."
             return self.pages.page(request, "login.html", problem=problem, code=401)
+        self.pages.site.tell(name, audit_trail.SIGNED_IN, address)
         response = RedirectResponse("/", status_code=303)
         self.sessions.end(request.state.visitor.session)
         self._give(request, response, self.sessions.begin(name))
@@ -109,6 +113,9 @@ class Doors:
     async def sign_out(self, request: Request) -> Response:
         """End the session."""
         await gate.checked_form(request, self.sessions)
+        user, address = request.state.visitor.user, request.client.host if request.client else ""
+        if user is not None:
+            self.pages.site.tell(user, audit_trail.SIGNED_OUT, address)
         self.sessions.end(request.state.visitor.session)
         response = RedirectResponse("/login", status_code=303)
         response.delete_cookie(gate.COOKIE)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from agent import audit_trail
+from agent.audit_trail import Tell
 from storage.database import Database
 from storage.files import FileStore
 from storage.records import ModelVersion
@@ -29,7 +31,7 @@ class Site:
     """One node as its page sees it.
 
     `accepts` is None where this process does not listen; `problems` are sentences of the process
-    itself, `drift` those of the drift watch.
+    itself, `drift` those of the drift watch. `tell` notes in the audit who did what to what.
     """
 
     database: Database
@@ -42,6 +44,7 @@ class Site:
     accepts: Callable[[], bool] | None = None
     drift: Callable[[], tuple[str, ...]] = tuple
     show_patient_names: bool = False
+    tell: Tell = audit_trail.ignore
     queue_seconds: float = 1800.0  # a study that waits longer is an alarm
     delivery_seconds: float = 3600.0
 

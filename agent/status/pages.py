@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 
-from agent import model_toml
+from agent import audit_trail, model_toml
 from agent.errors import AgentError
 from agent.status import alarms, gate, health, metrics, study_view, trends, workers
 from agent.status.node_view import Guard, Site, now
@@ -115,6 +115,9 @@ class Pages:
         """Everything about one revision."""
         with self.site.database.read() as session:
             told = study_view.whole(self.site, session, key_of(request))
+        if self.site.show_patient_names:
+            who = request.state.visitor.user or "status page"
+            self.site.tell(who, audit_trail.NAMES_SEEN, told.line.study.key)
         analysis = told.line.analysis
         scores = analysis.slice_scores if analysis else ()
         best = scores.index(max(scores)) if scores else 0

@@ -30,6 +30,7 @@ from storage.records import Role
 
 _SETTINGS = (
     ("node", settings.NodeSettings),
+    ("tls", settings.TlsSettings),
     ("completion", settings.CompletionSettings),
     ("peers", settings.PeerSettings),
     ("destinations", settings.DestinationSettings),
@@ -110,7 +111,7 @@ def implementation() -> str:
         (
             ("Implementation Class UID", wire.IMPLEMENTATION_CLASS_UID),
             ("Implementation Version Name", wire.IMPLEMENTATION_VERSION_NAME),
-            ("Maximum PDU length", "0 (no limit)"),
+            ("Maximum PDU length", f"{wire.MAXIMUM_PDU_BYTES}"),
         ),
     )
 

@@ -6,15 +6,20 @@
 One process on SQLite; a listener and two workers on PostgreSQL. Each kill is a SIGKILL at a point
 of a study's way, all points in turn: while it is received, between a file and its row, between the
 last row and the enqueueing, at each step and somewhere in it, between an object at the PACS and
-its note, and at any moment. `--restarts` stops PostgreSQL at once (`pg_ctl stop -m immediate`) that
-often between the kills. It prints one line, and ends with 1 where anything is not zero.
+its note, and at any moment. The processes are forked from one that has imported everything, since
+imports would take most of the time. `--restarts` stops PostgreSQL without a word (`pg_ctl stop -m
+immediate`) that often between the kills, under load. It prints one line of a table, and ends with
+1 where anything is not zero.
 """
 
 import argparse
+import shutil
 import statistics
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -23,59 +28,66 @@ import killed
 from agent.demo.pacs import SimulatedPacs
 from killing import ALL, POINTS, Site
 from postgres import Postgres
-from running import wait_until
+from preloaded import Preloaded
 
 
 def main() -> None:
     """Print one line of a table."""
     asked = _arguments()
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="nsv-kills-") as scratch:
-        folder = Path(scratch)
-        with SimulatedPacs(folder / "pacs") as pacs:
-            if asked.backend == "sqlite":
-                verdict, line = _run(asked, Site(folder, pacs, seed=asked.seed), None)
-            else:
-                with Postgres(folder / "pg") as server:
-                    site = Site(
-                        folder,
-                        pacs,
-                        database_url=server.url,
-                        lease_seconds=asked.lease,
-                        seed=asked.seed,
-                    )
-                    verdict, line = _run(asked, site, server)
-        print(f"| {line} | {verdict.line()} | {time.monotonic() - started:.0f} s |", flush=True)
-        for name in ("lost", "stuck", "failed", "doubled", "absent", "changed"):
-            for one in getattr(verdict, name)[:20]:
-                print(f"  {name}: {one}")
-        if not verdict.is_clean and asked.keep:
-            folder.rename(asked.keep)
-    sys.exit(0 if verdict.is_clean else 1)
+    folder = Path(tempfile.mkdtemp(prefix="nsv-kills-"))
+    with (
+        Preloaded() as preloaded,
+        SimulatedPacs(folder / "pacs") as pacs,
+        Postgres() if asked.backend == "postgresql" else nullcontext() as server,
+    ):
+        site = Site(
+            folder,
+            pacs,
+            database_url=server.url if server else "",
+            lease_seconds=asked.lease,
+            seed=asked.seed,
+            launch=preloaded.launch,
+        )
+        with site.running():
+            restarts = _kill(site, asked, server)
+            site.settle()
+            verdict = killed.examine(site)
+    seconds = time.monotonic() - started
+    print(f"| {_figures(site, asked, restarts)} | {verdict.line()} | {seconds:.0f} s |", flush=True)
+    for one in (*verdict.lost, *verdict.stuck, *verdict.failed, *verdict.doubled):
+        print(one)
+    for one in (*verdict.absent, *verdict.changed):
+        print(one)
+    if not verdict.is_clean:
+        sys.exit(f"Everything lies in {folder}.")
+    shutil.rmtree(folder)
 
 
-def _run(
-    asked: argparse.Namespace, site: Site, server: Postgres | None
-) -> tuple[killed.Verdict, str]:
+def _kill(site: Site, asked: argparse.Namespace, server: Postgres | None) -> int:
+    """Kill at all points in turn, and restart the database now and then; how often that was."""
     points = (*POINTS, ALL) if server else POINTS
-    every = asked.kills // (asked.restarts + 1) if asked.restarts else 0
-    restarts = 0
-    with site.running():
-        for number in range(asked.kills):
-            point = points[number % len(points)]
-            site.kill_at(point)
-            taken = site.takeover_seconds
-            print(f"{number + 1} {point}: last takeover {taken[-1:]}", file=sys.stderr, flush=True)
-            if server and every and number % every == every - 1 and restarts < asked.restarts:
-                site.outlast(server.restart)
-                restarts += 1
-        wait_until(lambda: not site.unfinished(), timeout_seconds=300, what="the end of all")
-        verdict = killed.examine(site)
+    due = {asked.kills * (n + 1) // (asked.restarts + 1) for n in range(asked.restarts)}
+    for number in range(asked.kills):
+        if server and number in due:
+            away_seconds = site.chance.choice((0.0, 1.0, 3.0, 10.0))
+            site.outlast(partial(server.restart, away_seconds=away_seconds))
+            print(f"the database was away {away_seconds:g} s", file=sys.stderr, flush=True)
+        point = points[number % len(points)]
+        before = len(site.takeover_seconds)
+        site.kill_at(point)
+        taken = [f"{one:.1f}" for one in site.takeover_seconds[before:]]
+        print(f"{number + 1} {point}: taken over {taken}", file=sys.stderr, flush=True)
+    return len(due) if server else 0
+
+
+def _figures(site: Site, asked: argparse.Namespace, restarts: int) -> str:
     taken = sorted(site.takeover_seconds) or [float("nan")]
-    return verdict, (
-        f"{asked.backend}, lease {asked.lease:g} s | {sum(site.kills.values())} kills,"
-        f" {restarts} restarts of the database | {len(taken)} takeovers in"
-        f" {taken[0]:.1f} / {statistics.median(taken):.1f} / {taken[-1]:.1f} s"
+    lease = f", lease {asked.lease:g} s" if asked.backend == "postgresql" else ""
+    return (
+        f"{asked.backend}{lease} | {site.kills.total()} kills, {restarts} restarts of the database"
+        f" | {len(taken)} takeovers in {taken[0]:.1f} / {statistics.median(taken):.1f}"
+        f" / {taken[-1]:.1f} s"
     )
 
 
@@ -88,7 +100,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--lease", type=float, default=5.0, help="seconds; PostgreSQL only")
     parser.add_argument("--restarts", type=int, default=0, help="of PostgreSQL")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path, help="where to leave everything if something is wrong")
     return parser.parse_args()
 
 

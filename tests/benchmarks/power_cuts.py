@@ -1,6 +1,6 @@
 """Cuts the power while a node receives, again and again, and counts what is gone afterwards.
 
-python tests/benchmarks/power_cuts.py --cuts 50        (as root, from the repository)
+`python tests/benchmarks/power_cuts.py --cuts 50` prints one line. It needs root, and 10 s a cut.
 """
 
 import argparse
@@ -9,7 +9,6 @@ import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import power
 from disks import power_disk

@@ -252,6 +252,16 @@ def test_a_run_that_took_four_workers_down_ends_in_a_report_that_says_so(
     assert state_of(shared, study.key) is StudyState.COMPLETE
 
 
+def test_on_one_host_the_runs_of_a_slot_that_is_gone_go_to_another(
+    database: Database, jobs: Jobs
+) -> None:
+    submitted(database, jobs)
+    mark(database, "PENDING", "worker-old")
+    assert liveness.take_over_here(database, jobs, lambda name: name == "worker-0") == 0
+    assert liveness.take_over_here(database, jobs, lambda name: name == "worker-old") == 1
+    assert runs(database) == {"1/analysis": "ENQUEUED"}
+
+
 def test_a_study_whose_failure_report_fails_too_ends_as_failed(
     database: Database, jobs: Jobs
 ) -> None:

@@ -77,6 +77,8 @@ ENDING = {
     "users remove": Ends(says="anna may no longer sign in", before=("users add",)),
     "audit list": Ends(says="model"),
     "audit verify": Ends(says="every seal holds"),
+    "retention run": Ends(says="Nothing is to go"),
+    "audit export": Ends(says="events are in audit.xml", leaves="audit.xml"),
 }
 OF_THEIR_OWN = ("demo", "serve", "listen", "work", "status", "retrain")  # processes
 

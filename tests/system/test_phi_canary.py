@@ -41,6 +41,8 @@ COMMANDS = (
     ("studies", "list", "--json"),
     ("audit", "list", "--json"),
     ("audit", "verify"),
+    ("audit", "export", "--out", "audit.xml"),
+    ("audit", "export", "--out", "audit.jsonl", "--format", "json"),
     ("drift",),
     ("doctor", "--json"),
 )
@@ -126,6 +128,7 @@ def kept(node: RunningNode, working: Path, temporary: Path) -> dict[str, str | b
     """Every place that is no image and no result, of a node that stands still."""
     data = node.folder / "data"
     return {
+        **{f"export {one.name}": one.read_bytes() for one in node.folder.glob("audit.*")},
         "log": node.log.read_text(encoding="utf-8"),
         **canary.database_values(data / "neurosieve.db"),
         **canary.files(data, without=("images", "results", "models")),

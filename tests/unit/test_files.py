@@ -1,9 +1,12 @@
 """FileStore: files are whole or absent, named by us, and never push the disk to its end."""
 
+import errno
 import hashlib
 import os
+import shutil
+import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -128,6 +131,90 @@ def test_the_file_is_durable_before_its_name_and_the_name_before_the_answer(
     assert [path for path, _ in seen[:-2]] == ["images", "."]
     assert [present for _, present in seen[:-1]] == [False] * 3
     assert (after, named) == (folder, True)
+
+
+class BrokenSync:
+    """`os.fsync` that reports a failing disk for files or for folders."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, kind: Callable[[int], bool]) -> None:
+        self._fsync, self._kind, self.broken = os.fsync, kind, True
+        monkeypatch.setattr(os, "fsync", self._sync)
+
+    def _sync(self, descriptor: int) -> None:
+        if self.broken and self._kind(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EIO, "Input/output error")
+        self._fsync(descriptor)
+
+
+@pytest.mark.parametrize("kind", [stat.S_ISREG, stat.S_ISDIR], ids=["file", "folder"])
+def test_a_failed_fsync_is_a_failed_write_and_leaves_nothing(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch, kind: Callable[[int], bool]
+) -> None:
+    """After it the kernel may call pages clean that it has dropped: a second fsync says nothing."""
+    store.keep_image(UID, "0" * 64, DATA)  # the folder is there
+    sync = BrokenSync(monkeypatch, kind)
+    with pytest.raises(StorageError, match="Input/output"):
+        store.keep_image(UID, CONTENT, DATA)
+    assert [path.stem for path in files_under(store)] == ["0" * 64]
+    sync.broken = False
+    assert store.keep_image(UID, CONTENT, DATA)[1]
+
+
+def test_a_file_that_could_not_even_be_removed_is_not_trusted(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.keep_image(UID, "0" * 64, DATA)
+    sync = BrokenSync(monkeypatch, stat.S_ISDIR)
+    with monkeypatch.context() as stuck:
+        stuck.setattr(Path, "unlink", _refuse)
+        with pytest.raises(StorageError, match="Input/output"):
+            store.keep_image(UID, CONTENT, DATA)
+    sync.broken = False
+    assert len(files_under(store)) == 2
+    assert store.keep_image(UID, CONTENT, DATA)[1]
+    assert not store.keep_image(UID, CONTENT, DATA)[1]
+
+
+def _refuse(path: Path, missing_ok: bool = False) -> None:
+    raise OSError(errno.EROFS, "Read-only file system")
+
+
+def test_a_half_file_that_cannot_be_removed_hides_no_error(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as stuck, no_file_larger_than(100_000):
+        stuck.setattr(Path, "unlink", _refuse)
+        with pytest.raises(StoreFull):
+            store.keep_image(UID, CONTENT, [bytes(1_000_000)])
+    assert len(files_under(store)) == 1
+    assert store.sweep(older_than_seconds=0) == 1
+
+
+def test_a_duplicate_is_not_acknowledged_where_its_folder_cannot_be_synced(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.keep_image(UID, CONTENT, DATA)
+    BrokenSync(monkeypatch, stat.S_ISDIR)
+    with pytest.raises(StorageError, match="Input/output"):
+        store.keep_image(UID, CONTENT, DATA)
+    assert len(files_under(store)) == 1
+
+
+def test_the_watermark_holds_where_it_keeps_more_than_the_reserve(tmp_path: Path) -> None:
+    used = shutil.disk_usage(tmp_path)
+    percent = 100 * used.used / (used.used + used.free)
+    above = FileStore(tmp_path, reserve_bytes=0, watermark_percent=max(percent - 1, 0.01))
+    below = FileStore(tmp_path, reserve_bytes=0, watermark_percent=min(percent + 1, 99.9))
+    with pytest.raises(StoreFull, match="reserve"):
+        above.keep_image(UID, CONTENT, DATA)
+    assert below.keep_image(UID, CONTENT, DATA)[1]
+    assert above.room().free_bytes < above.room().kept_bytes < above.room().low_bytes
+    assert below.room().kept_bytes < below.room().free_bytes < below.room().low_bytes
+
+
+def test_without_watermark_the_reserve_alone_decides(tmp_path: Path) -> None:
+    room = FileStore(tmp_path, reserve_bytes=1000).room()
+    assert (room.kept_bytes, room.low_bytes) == (1000, 2000)
 
 
 def test_an_error_of_the_system_is_a_storage_error_with_the_path(tmp_path: Path) -> None:

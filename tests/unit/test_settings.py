@@ -22,7 +22,17 @@ def written(folder: Path, text: str) -> Path:
 
 def test_the_example_is_valid_and_shows_the_defaults() -> None:
     example, default = settings.load(EXAMPLE), settings.Settings()
-    for section in ("node", "completion", "delivery", "work", "series", "model", "results", "log"):
+    for section in (
+        "node",
+        "tls",
+        "completion",
+        "delivery",
+        "work",
+        "series",
+        "model",
+        "results",
+        "log",
+    ):
         assert getattr(example, section) == getattr(default, section)
     assert example.destinations[0].name == "pacs"
 

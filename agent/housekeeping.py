@@ -1,0 +1,42 @@
+"""Lets retention run now and then, beside the work."""
+
+import logging
+import threading
+from datetime import UTC, datetime
+
+from agent.retention import Retention
+from storage.errors import StorageError
+
+logger = logging.getLogger(__name__)
+
+RUN_SECONDS = 900.0
+
+
+class Housekeeping:
+    """One thread that removes what the policy lets go."""
+
+    def __init__(self, retention: Retention, *, every_seconds: float = RUN_SECONDS) -> None:
+        self._retention = retention
+        self._every_seconds = every_seconds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        """Look at once, and then again and again."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the run in progress."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self._retention.run(datetime.now(UTC))
+            except (StorageError, OSError) as error:
+                logger.warning("Retention waits: %s", error, extra={"action": "retention_waits"})
+            except Exception:  # a border: the next run may go better
+                logger.exception("Retention failed", extra={"action": "retention_failed"})
+            if self._stopping.wait(self._every_seconds):
+                return
