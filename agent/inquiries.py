@@ -200,14 +200,23 @@ class Inquiries:
             talk.answer, talk.next_ask = None, now
             talk.next_fetch = now + self._pauses.fetch
         elif isinstance(errand.outcome, Holdings):
-            self._heard(talk, errand.mark, errand.outcome)
+            self._heard(study, talk, errand.mark, errand.outcome)
         else:
             talk.answer = (errand.mark, Answer(counts=None))
             talk.next_ask = now + self._pauses.unreachable
             if isinstance(errand.error, PeerError):
                 self._unreachable[errand.place] = talk.next_ask
 
-    def _heard(self, talk: _Talk, mark: _Mark, found: Holdings) -> None:
+    def _heard(self, study: Study, talk: _Talk, mark: _Mark, found: Holdings) -> None:
+        if talk.counts != found.counts:
+            held, came = sum(found.counts.values()), sum(talk.arrived.values())
+            logger.info(
+                "%s holds %d images of a study; %d are here",
+                study.source_ae,
+                held,
+                came,
+                extra={"action": "source_counted", "study": study.key, "held": held, "here": came},
+            )
         same = talk.counts == found.counts and talk.answer is not None and talk.answer[0] == mark
         pause = 2 * talk.pause if same else self._pauses.first_ask
         talk.pause = min(pause, self._pauses.longest_ask)

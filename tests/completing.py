@@ -1,6 +1,6 @@
 """A receiving node that completes studies and keeps what it would have enqueued."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,9 +74,20 @@ def completing(
     quiet_seconds: float = 1.0,
     wait_seconds: float = 5.0,
     expected: Sequence[str] = (),
+    pauses: Pauses = PAUSES,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Iterator[Done]:
-    """Completion over that node; it may be ended and begun again, as by a restart."""
+    """Completion over that node; it may be ended and begun again, as by a restart.
+
+    `meanwhile` happens once, between what completion has read of a study and what it does.
+    """
     done = Done()
+    happens = iter([meanwhile])
+
+    def limits(_: str) -> Limits:
+        next(happens, lambda: None)()
+        return Limits(quiet_seconds=quiet_seconds, wait_seconds=wait_seconds)
+
     completion = Completion(
         database=node.database,
         jobs=cast(Jobs, done),
@@ -86,9 +97,9 @@ def completing(
             store=node.store,
             sources={one.ae_title: one for one in sources},
             expected_series=expected,
-            pauses=PAUSES,
+            pauses=pauses,
         ),
-        limits=lambda _: Limits(quiet_seconds=quiet_seconds, wait_seconds=wait_seconds),
+        limits=limits,
     )
     completion.start()
     try:

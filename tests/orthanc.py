@@ -1,7 +1,9 @@
 """A real Orthanc on this machine: routes MR series to a node, or offers DICOMweb."""
 
+import contextlib
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -135,9 +137,11 @@ def running_orthanc(
 
 
 def free_port() -> int:
-    """A TCP port that nobody uses at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """A TCP port that nobody uses, below those that outgoing connections take meanwhile."""
+    for port in random.sample(range(15000, 32000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("100 ports are in use")
 
 
 def _configuration(

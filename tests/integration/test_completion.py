@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 import builders
 import received
-from completing import Alone, completing, send, source_at
+from agent.inquiries import ERRANDS_OF_A_SOURCE
+from completing import PAUSES, Alone, completing, send, source_at
 from orthanc import free_port
 from reception import ReceivingNode, receiving_node
 from running import wait_until
@@ -338,6 +340,45 @@ def test_restarts_that_fetch_what_is_here_hold_up_nothing(
     assert 4.0 <= time.monotonic() - began < 7.0
     assert completed[0].is_incomplete
     assert len(source.moves) >= 3
+
+
+def test_a_source_that_cannot_be_asked_is_not_asked_for_every_study(
+    node: ReceivingNode, source: OddSource
+) -> None:
+    source.find_status = 0xA700
+    asked = [source_at(source, may_move=False)]
+    patient = replace(PAUSES, unreachable=LONG)
+    with completing(node, asked, quiet_seconds=1.0, wait_seconds=LONG, pauses=patient) as done:
+        for name in range(6):
+            send(builders.flair_series(slices=1, rows=16, columns=16, study=f"no {name}"), node)
+        done.wait(6)
+    assert source.asked["SERIES"] <= ERRANDS_OF_A_SOURCE
+
+
+def test_questions_become_rarer_while_the_answer_stays_the_same(
+    node: ReceivingNode, source: OddSource
+) -> None:
+    source.held = images()
+    asked = [source_at(source, may_move=False)]
+    rarer = replace(PAUSES, longest_ask=LONG)
+    with completing(node, asked, quiet_seconds=0.5, wait_seconds=5.0, pauses=rarer) as done:
+        send(source.held[:6], node)
+        done.wait()
+    assert 3 <= source.asked["SERIES"] <= 6  # after 0, 0.3, 0.9, 2.1 and 4.5 s
+
+
+def test_an_image_that_comes_while_it_is_decided_is_decided_about(database: Database) -> None:
+    def one_more() -> None:
+        with database.begin() as session:
+            studies.record_instances(session, [received.image(2)])
+
+    with database.begin() as session:
+        studies.record_instances(session, [received.image(1)])
+    limits = {"quiet_seconds": 0.0, "wait_seconds": 0.0}
+    with completing(Alone(database), **limits, meanwhile=one_more) as done:
+        study = done.wait()
+    assert study.instance_count == 2
+    assert "2 images were received" in str(study.completion_evidence)
 
 
 def test_two_listeners_that_ask_at_once_complete_a_study_once(database: Database) -> None:
