@@ -20,13 +20,21 @@ _NAMESPACE = uuid.UUID(int=1)
 def outcome(images: Sequence[Encoded], folder: Path, *, report: bool = False) -> str:
     """In which room an error of ours ended it, or `read`. Every other exception is a fault.
 
-    The front door sees the first image alone. With `report`, the report of a study that was not
-    analysed is built from the headers as well, whatever the images are worth.
+    The front door sees the first image alone.
     """
     try:
         headers.read(images[0].content, images[0].syntax)
     except AgentError:
         return "refused at the door"
+    return behind_the_door(images, folder, report=report)
+
+
+def behind_the_door(images: Sequence[Encoded], folder: Path, *, report: bool) -> str:
+    """What comes of files that nobody has looked at yet.
+
+    With `report`, the report of a study that was not analysed is built from the headers as well,
+    whatever the images are worth.
+    """
     paths = [folder / f"{number}.dcm" for number in range(len(images))]
     for path, image in zip(paths, images, strict=True):
         path.write_bytes(file_of(image))
