@@ -7,17 +7,24 @@ import sys
 import uuid
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from functools import partial
 from importlib import metadata, util
 from pathlib import Path
 
 from filelock import FileLock
 
-from agent import inference, training_order, training_queue
+from agent import confinement, ending, inference, training_order, training_queue
+from agent.completeness import Limits
 from agent.completion import Completion
 from agent.composition import Appearance
+from agent.confirmation import Confirm, Confirmation
 from agent.delivery import DeliverySteps
 from agent.dicom import series
+from agent.dicom.commitment_scp import CommitmentProvider
+from agent.dicom.commitment_services import CommitmentServices
 from agent.dicom.front_door import FrontDoor, Sender
+from agent.dicom.holdings import Source
+from agent.dicom.kept_images import KeptImages
 from agent.dicom.listener import Listener
 from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Slices, Syntax
 from agent.dicom.peer import Destination
@@ -26,14 +33,16 @@ from agent.dicom.transport import AnyDestination
 from agent.dicom.web import WebDestination
 from agent.drift import Rule
 from agent.drift_watch import DriftWatch, Hold, never
-from agent.engine import Jobs, Patience, Worker
+from agent.engine import Patience, Worker
 from agent.errors import ConfigurationError
 from agent.inference import OnnxModel, Provider
+from agent.inquiries import Inquiries
+from agent.jobs import Jobs
 from agent.liveness import Heart
 from agent.model_store import ModelStore
 from agent.models_in_use import Models
 from agent.node import Node, Reception, Training, Work
-from agent.settings import DestinationSettings, ResultSettings, Settings
+from agent.settings import DestinationSettings, PeerSettings, ResultSettings, Settings
 from agent.status import application, users
 from agent.status import node_view as status
 from agent.status.server import Address, StatusServer
@@ -57,12 +66,20 @@ class Storage:
 
 
 def open_store(settings: Settings) -> FileStore:
-    """Open the data folder, and make it where there is none."""
+    """Open the data folder, and make it where there is none.
+
+    From here on the process makes no file that another account may read.
+    """
+    confinement.keep_files_private()
     folder = settings.node.data_dir
     folder.mkdir(parents=True, exist_ok=True)
     if sys.platform != "win32":
         folder.chmod(0o700)  # patient data: for the service account only
-    return FileStore(folder, reserve_bytes=int(settings.node.reserve_gb * BYTES_PER_GB))
+    return FileStore(
+        folder,
+        reserve_bytes=int(settings.node.reserve_gb * BYTES_PER_GB),
+        watermark_percent=settings.node.watermark_percent,
+    )
 
 
 def open_storage(settings: Settings) -> Storage:
@@ -289,13 +306,63 @@ def _heart(settings: Settings, storage: Storage, executor_id: str) -> Heart | No
 
 
 def front_door(settings: Settings) -> FrontDoor:
-    """Who may send to this node."""
-    senders = [Sender(ae_title=one.ae_title, host=one.host) for one in settings.peers]
-    return FrontDoor(senders, anyone=settings.node.accept == "anyone")
+    """Who may open an association with this node."""
+    # A destination reports on storage commitment over an association of its own.
+    reporters = [
+        Sender(ae_title=one.ae_title, host=one.host)
+        for one in settings.destinations
+        if one.transport == "dimse" and one.confirm in ("auto", "commitment")
+    ]
+    return FrontDoor([*_senders(settings), *reporters], anyone=settings.node.accept == "anyone")
+
+
+def _senders(settings: Settings) -> list[Sender]:
+    return [Sender(ae_title=one.ae_title, host=one.host) for one in settings.peers]
+
+
+def report_address(settings: Settings, ae_title: str, caller: str) -> Destination | None:
+    """Where a peer takes our reports on storage commitment; it called from that address."""
+    for peer in settings.peers:
+        if peer.ae_title == ae_title:
+            host = caller if "/" in peer.host else peer.host  # a network is no place to call
+            return Destination(name=ae_title, ae_title=ae_title, host=host, port=peer.port)
+    known = (one for one in destinations(settings) if isinstance(one, Destination))
+    return next((one for one in known if one.ae_title == ae_title), None)
+
+
+def _commitment(settings: Settings, storage: Storage, receipts: Receipts) -> CommitmentServices:
+    held = KeptImages(database=storage.database, store=storage.store, receipts=receipts)
+    provider = CommitmentProvider(
+        ae_title=settings.node.ae_title,
+        examine=held.examine,
+        address_of=partial(report_address, settings),
+    )
+    return CommitmentServices(
+        provider=provider,
+        take=partial(ending.take_report, storage.database),
+        senders=FrontDoor(_senders(settings), anyone=settings.node.accept == "anyone"),
+    )
+
+
+def sources(settings: Settings) -> dict[str, Source]:
+    """The senders that may be asked what they hold, by their AE titles."""
+    return {one.ae_title: _source(settings, one) for one in settings.peers if one.ask != "off"}
+
+
+def _source(settings: Settings, one: PeerSettings) -> Source:
+    called = Destination(name=one.ae_title, ae_title=one.ae_title, host=one.host, port=one.port)
+    web = {field.name for field in fields(WebDestination)} & set(PeerSettings.model_fields)
+    asked = WebDestination(name=one.ae_title, **one.model_dump(include=web)) if one.url else called
+    return Source(
+        ae_title=one.ae_title,
+        at=asked,
+        mover=called if one.ask == "move" else None,
+        calling_ae=settings.node.ae_title,
+    )
 
 
 def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
-    receipts = Receipts(storage.database)
+    receipts = Receipts(storage.database, storage.store)
 
     def is_ours(sop_uid: SopUid) -> bool:
         with storage.database.read() as session:
@@ -309,13 +376,23 @@ def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
         receipts=receipts,
         is_ours=is_ours,
         door=front_door(settings),
+        commitment=_commitment(settings, storage, receipts),
         maximum_associations=settings.node.maximum_associations,
     )
     completion = Completion(
         database=storage.database,
         jobs=jobs,
         listener=listener,
-        quiet_seconds=settings.quiet_seconds,
+        inquiries=Inquiries(
+            database=storage.database,
+            store=storage.store,
+            sources=sources(settings),
+            expected_series=settings.completion.expected_series,
+        ),
+        limits=lambda ae_title: Limits(
+            quiet_seconds=settings.quiet_seconds(ae_title),
+            wait_seconds=settings.completion.wait_seconds,
+        ),
     )
     return Reception(
         database=storage.database,
@@ -345,6 +422,12 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
         destinations=destinations(settings),
         calling_ae=settings.node.ae_title,
         profiles={name: profile.digest for name, profile in wanted.items()},
+        confirmation=Confirmation(
+            database=storage.database,
+            calling_ae=settings.node.ae_title,
+            ways={one.name: Confirm(one.confirm) for one in settings.destinations},
+            commitment_seconds=settings.delivery.commitment_seconds,
+        ),
     )
     worker = Worker(
         database=storage.database,

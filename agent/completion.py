@@ -1,4 +1,7 @@
-"""When a study counts as complete: its associations were released and it was quiet for a while."""
+"""When a study counts as complete: looks at the receiving ones, and enqueues those that are.
+
+`completeness` decides, `inquiries` finds out what it needs to know.
+"""
 
 import logging
 import threading
@@ -6,7 +9,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
-from agent.engine import Jobs
+from agent import completeness
+from agent.completeness import Limits, Step
+from agent.inquiries import Inquiries
+from agent.jobs import Jobs
 from storage import studies
 from storage.database import Database
 from storage.errors import Conflict, StorageError
@@ -33,12 +39,14 @@ class Completion:
         database: Database,
         jobs: Jobs,
         listener: OpenStudies,
-        quiet_seconds: Callable[[str], float],
+        inquiries: Inquiries,
+        limits: Callable[[str], Limits],
     ) -> None:
         self._database = database
         self._jobs = jobs
         self._listener = listener
-        self._quiet_seconds = quiet_seconds
+        self._inquiries = inquiries
+        self._limits = limits
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="completion", daemon=True)
 
@@ -50,6 +58,7 @@ class Completion:
         """End after the look in progress."""
         self._stopping.set()
         self._thread.join()
+        self._inquiries.stop()
 
     def _run(self) -> None:
         while not self._stopping.wait(LOOK_SECONDS):
@@ -63,36 +72,47 @@ class Completion:
                 )
 
     def look(self) -> None:
-        """Complete every study that has been quiet long enough."""
+        """Take every study with which no association is open one step further."""
         with self._database.read() as session:
             receiving = studies.receiving(session)
+        self._inquiries.keep({study.key for study in receiving})
         if receiving:
             growing = self._listener.open_studies()
             for study in receiving:
-                if study.study_uid not in growing and self._is_quiet(study):
-                    self._complete(study)
+                if study.study_uid not in growing:
+                    self._consider(study)
 
-    def _is_quiet(self, study: Study) -> bool:
-        silence = (datetime.now(UTC) - study.last_received_at).total_seconds()
-        return silence >= self._quiet_seconds(study.source_ae)
+    def _consider(self, study: Study) -> None:
+        facts = self._inquiries.facts(study)
+        decision = completeness.decide(facts, self._limits(study.source_ae))
+        if decision.step is Step.COMPLETE:
+            self._complete(study, decision.evidence)
+        elif decision.step is not Step.WAIT:
+            self._inquiries.begin(study, decision)
 
-    def _complete(self, study: Study) -> None:
+    def _complete(self, study: Study, evidence: str) -> None:
         """In one transaction the study moves on and its work is enqueued."""
-        quiet_seconds = self._quiet_seconds(study.source_ae)
-        evidence = (
-            f"No association with images of this study was open and no image came for "
-            f"{quiet_seconds:g} s; {study.instance_count} images were received."
-        )
         try:
             with self._database.begin() as session:
                 done = studies.complete(
-                    session, study.key, evidence=evidence, now=datetime.now(UTC)
+                    session,
+                    study.key,
+                    evidence=evidence,
+                    now=datetime.now(UTC),
+                    instance_count=study.instance_count,
                 )
                 self._jobs.submit_analysis(session, done)
         except Conflict:  # another listener was first, or one more image came
             return
-        logger.info(
-            "Study complete with %d images",
+        logger.log(
+            logging.WARNING if done.is_incomplete else logging.INFO,
+            "Study %s with %d images",
+            "read incomplete" if done.is_incomplete else "complete",
             done.instance_count,
-            extra={"action": "study_complete", "study": done.key, "priority": done.priority.value},
+            extra={
+                "action": "study_complete",
+                "study": done.key,
+                "priority": done.priority.value,
+                "incomplete": done.is_incomplete,
+            },
         )

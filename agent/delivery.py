@@ -1,4 +1,4 @@
-"""Getting results to their destinations, and ending a study once they are there."""
+"""Getting results to their destinations, with proof that they are there."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -7,18 +7,16 @@ from datetime import UTC, datetime
 
 from sqlalchemy.orm import Session
 
+from agent import ending
+from agent.confirmation import Confirmation
 from agent.dicom import sender, transport
 from agent.errors import PeerError
-from agent.imaging.results import Reason
 from storage import results, studies
 from storage.database import Database
 from storage.files import FileStore
 from storage.records import (
     TERMINAL_STATES,
-    Analysis,
-    Delivery,
     DeliveryState,
-    Outcome,
     ResultObject,
     StudyKey,
     StudyState,
@@ -39,6 +37,7 @@ class DeliverySteps:
     destinations: tuple[transport.AnyDestination, ...]
     calling_ae: str
     profiles: Mapping[str, str]
+    confirmation: Confirmation
 
     def plan(self, session: Session, key: StudyKey) -> tuple[str, ...]:
         """Name the destinations that still want results; without any the study ends here."""
@@ -47,19 +46,29 @@ class DeliverySteps:
             return ()
         studies.advance(session, key, StudyState.DELIVERING, now=_now(), error=study.error)
         results.plan_deliveries(session, key, self.profiles, now=_now())
-        waiting = {delivery.destination for delivery in _outstanding(session, key)}
+        waiting = {delivery.destination for delivery in ending.outstanding(session, key)}
         if not waiting:
             self.finish(session, key)
         return tuple(sorted(waiting))
 
     def deliver(self, key: StudyKey, destination: str) -> str:
-        """Send what is still missing there; return an empty text, or what went wrong."""
+        """Send what is still missing there and have it confirmed.
+
+        Returns an empty text, or what went wrong. Both in one step: what is done stands in the
+        database, so that a run of an older version, or one that was killed, goes on from there.
+        """
         peer = next((one for one in self.destinations if one.name == destination), None)
         if peer is None:
             return f"{destination} is no longer in the configuration."
         missing = self._missing(key, destination)
-        if not missing:
-            return ""
+        if missing and (problem := self._store(key, missing, peer)):
+            return problem
+        return self.confirmation.confirm(key, peer)
+
+    def _store(
+        self, key: StudyKey, missing: Sequence[ResultObject], peer: transport.AnyDestination
+    ) -> str:
+        destination = peer.name
         outcomes = self._send(missing, peer)
         self._note(destination, outcomes)
         failed = [outcome for outcome in outcomes if not outcome.stored]
@@ -76,16 +85,7 @@ class DeliverySteps:
 
     def finish(self, session: Session, key: StudyKey) -> None:
         """End the study if every destination has everything."""
-        study = studies.get(session, key)
-        if study.state in TERMINAL_STATES or _outstanding(session, key):
-            return
-        state = _final_state(results.analysis_of(session, key))
-        studies.advance(session, key, state, now=_now(), error=study.error)
-        logger.info(
-            "Study finished: %s",
-            state,
-            extra={"action": "study_finished", "study": key, "state": state.value},
-        )
+        ending.finish(session, key)
 
     def abandon(self, session: Session, key: StudyKey, why: str) -> None:
         """End the study as failed; a person must look."""
@@ -104,8 +104,9 @@ class DeliverySteps:
                 return []
             wanted = {
                 delivery.sop_uid
-                for delivery in _outstanding(session, key)
+                for delivery in ending.outstanding(session, key)
                 if delivery.destination == destination
+                and delivery.state is not DeliveryState.STORED
             }
             return [one for one in results.objects_of(session, key) if one.sop_uid in wanted]
 
@@ -143,19 +144,6 @@ class DeliverySteps:
                     error=None if outcome.stored else outcome.message,
                     now=_now(),
                 )
-
-
-def _outstanding(session: Session, key: StudyKey) -> list[Delivery]:
-    deliveries = results.deliveries_of(session, key)
-    return [delivery for delivery in deliveries if delivery.state is not DeliveryState.STORED]
-
-
-def _final_state(analysis: Analysis | None) -> StudyState:
-    if analysis is None or analysis.reason_code == Reason.TECHNICAL_FAILURE:
-        return StudyState.FAILED
-    if analysis.outcome is Outcome.NOT_ANALYSED:
-        return StudyState.NOT_ANALYSED
-    return StudyState.DELIVERED
 
 
 def _now() -> datetime:

@@ -1,4 +1,4 @@
-"""Which keys of a `[[destinations]]` table go together, and what its url may hold."""
+"""Which keys of a `[[destinations]]` or `[[peers]]` table go together, and what a url may hold."""
 
 from collections.abc import Set
 from urllib.parse import urlsplit
@@ -18,6 +18,22 @@ def check_together(given: Set[str], *, transport: str, url: str) -> None:
         raise ValueError(f'transport = "{transport}" does not know {wrong}')
     if missing := ", ".join(key for key in _NEEDED[transport] if key not in given):
         raise ValueError(f'transport = "{transport}" needs {missing}')
+    _check_web(given, url=url)
+
+
+def check_asked(given: Set[str], *, ask: str, url: str, is_network: bool) -> None:
+    """The same for a peer that may be asked what it holds."""
+    web = given & _STOW
+    if web and ask == "off":
+        raise ValueError(f'{min(web)} needs ask = "find" or ask = "move"')
+    if web and not url:
+        raise ValueError(f"{min(web)} needs url")
+    if is_network and (ask == "move" or (ask == "find" and not url)):
+        raise ValueError(f'ask = "{ask}" needs one host, not a network')
+    _check_web(web, url=url)
+
+
+def _check_web(given: Set[str], *, url: str) -> None:
     if len(given & _LOGIN) > 1:
         raise ValueError("only one of token, token_file and username can be used")
     for key, other in _TOGETHER:

@@ -5,6 +5,7 @@ AgentError
  ├── UnreadableInput      a file or data set cannot be read as an image    not retryable
  ├── UnusableModel        a model folder is incomplete or damaged          not retryable
  └── PeerError            a DICOM peer refused, broke off or is not there  retryable
+      └── NotOffered      it does not know the service, or not for us      retryable
 """
 
 from typing import ClassVar
@@ -32,3 +33,7 @@ class PeerError(AgentError):
     """A DICOM peer refused, broke off or is not there."""
 
     retryable: ClassVar[bool] = True
+
+
+class NotOffered(PeerError):
+    """A DICOM peer does not know the service that was asked for, or not for us."""

@@ -43,6 +43,7 @@ class Reading:
     headers: tuple[Dataset, ...]
     choice: series.Choice
     paths: tuple[Path, ...]  # of the chosen series
+    damaged: tuple[str, ...] = ()  # what is wrong with files that may be images too
 
     @property
     def study_uid(self) -> StudyUid:
@@ -65,7 +66,7 @@ def read(paths: Sequence[Path], rules: series.SeriesRules) -> Reading:
     """
     headers, unreadable = series.read_headers(paths)
     if not headers:
-        why = unreadable[0][1] if unreadable else "there is no file"
+        why = unreadable[0].sentence if unreadable else "there is no file"
         raise UnreadableInput(f"None of {len(paths)} files can be read as DICOM: {why}")
     choice = series.choose(headers, rules)
     chosen = tuple(
@@ -73,7 +74,8 @@ def read(paths: Sequence[Path], rules: series.SeriesRules) -> Reading:
         for header in headers
         if header.SeriesInstanceUID == choice.series_uid
     )
-    return Reading(headers=tuple(headers), choice=choice, paths=chosen)
+    damaged = tuple(one.sentence for one in unreadable if one.damaged)
+    return Reading(headers=tuple(headers), choice=choice, paths=chosen, damaged=damaged)
 
 
 def examine(
@@ -83,19 +85,31 @@ def examine(
     if reading.choice.series_uid is None:
         reason = NotAnalysed(reason=Reason.NO_SUITABLE_SERIES, sentence=reading.choice.sentence)
         return Examination(loaded=None, result=reason)
+    if reading.damaged:
+        return _refused(Reason.UNREADABLE_PIXELS, _not_whole(reading))
     try:
         loaded = volumes.load(reading.paths)
     except volumes.BadGeometry as error:
-        return _refused(Reason.BAD_GEOMETRY, error)
+        return _refused(Reason.BAD_GEOMETRY, str(error))
     except volumes.UnreadablePixels as error:
-        return _refused(Reason.UNREADABLE_PIXELS, error)
+        return _refused(Reason.UNREADABLE_PIXELS, str(error))
     thresholds = model.description.thresholds
     result = pipeline.analyse(loaded.volume, model, thresholds, progress=progress)
     return Examination(loaded=loaded, result=result)
 
 
-def _refused(reason: Reason, error: Exception) -> Examination:
-    return Examination(loaded=None, result=NotAnalysed(reason=reason, sentence=str(error)))
+def _refused(reason: Reason, sentence: str) -> Examination:
+    return Examination(loaded=None, result=NotAnalysed(reason=reason, sentence=sentence))
+
+
+def _not_whole(reading: Reading) -> str:
+    """What a damaged file held nobody knows: the last slices of the chosen series perhaps."""
+    count = len(reading.damaged)
+    files = "1 file" if count == 1 else f"{count} files"
+    return (
+        f"{files} of the study cannot be read, so the chosen series may lack slices: "
+        f"{reading.damaged[0]}"
+    )
 
 
 def record(

@@ -67,14 +67,15 @@ def _received(facts: StudyFacts) -> list[str]:
         f"{study.last_received_at:%Y-%m-%d %H:%M:%S} UTC."
     ]
     why = study.completion_evidence
-    said.append(f"The study counted as complete: {why}" if why else "It is not complete yet.")
+    counted = "was read without all its images" if study.is_incomplete else "counted as complete"
+    said.append(f"The study {counted}: {why}" if why else "It is not complete yet.")
     return [*said, f"It is {study.state}{f': {study.error}' if study.error else '.'}"]
 
 
 def _series(one: SeriesDecision) -> str:
     verb = "was read" if one.chosen else "was not read"
-    name = one.description or "without description"
-    return f'"{name}" ({one.modality}, {one.instance_count} images) {verb}: {one.reason}'
+    images = f"{one.modality}, {one.instance_count} images"
+    return f"Series {one.number} ({images}) {verb}: {one.reason}"
 
 
 def _result(facts: StudyFacts) -> list[str]:

@@ -11,11 +11,12 @@ from filelock import FileLock, Timeout
 
 from agent import liveness
 from agent.completion import Completion
-from agent.dicom import receipts as receiving
+from agent.dicom import recovery
 from agent.dicom.listener import Listener
 from agent.dicom.receipts import Receipts
-from agent.engine import Jobs, Worker
+from agent.engine import Worker
 from agent.errors import ConfigurationError
+from agent.jobs import Jobs
 from agent.liveness import Heart, Strays
 from agent.status import workers
 from agent.status.server import StatusServer
@@ -42,7 +43,7 @@ class Reception:
     def start(self) -> None:
         """Repair what a crash left, then accept associations."""
         self.store.sweep()
-        receiving.rebuild(self.store, self.database)
+        recovery.rebuild(self.store, self.database)
         self.receipts.start()
         self.listener.start()
         self.completion.start()

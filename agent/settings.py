@@ -1,5 +1,6 @@
 """The configuration: one TOML file and `NEUROSIEVE_*` variables; nobody else reads either."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -39,6 +40,15 @@ def _ae_title(value: str) -> str:
     return title
 
 
+def _patterns(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"{value!r} is no regular expression: {error}") from error
+    return values
+
+
 class NodeSettings(Section):
     """Who we are, where we listen and where everything is kept."""
 
@@ -48,7 +58,8 @@ class NodeSettings(Section):
     data_dir: Path = Path("data")
     database_url: str = ""  # empty: SQLite in data_dir
     slot: str = "0"  # names this worker among all that share data_dir
-    reserve_gb: float = Field(default=2.0, ge=0)  # free space below which images are refused
+    reserve_gb: float = Field(default=5.0, ge=0)  # free space below which images are refused
+    watermark_percent: float = Field(default=75.0, gt=0, le=100)  # of the disk; 100: only the above
     maximum_associations: int = Field(default=20, ge=1)
     accept: Literal["peers", "anyone"] = "peers"  # who may send beside this machine itself
 
@@ -59,6 +70,10 @@ class CompletionSettings(Section):
     """When a study counts as complete."""
 
     quiet_seconds: float = Field(default=10.0, ge=0)
+    wait_seconds: float = Field(default=300.0, ge=0)  # for images that are known to be missing
+    expected_series: tuple[str, ...] = ()  # regular expressions on the description
+
+    _check_patterns = field_validator("expected_series")(_patterns)
 
 
 class PeerSettings(Section):
@@ -68,8 +83,26 @@ class PeerSettings(Section):
     host: str = "127.0.0.1"
     port: int = Field(default=104, ge=1, le=65535)
     quiet_seconds: float | None = Field(default=None, ge=0)  # overrides completion.quiet_seconds
+    ask: Literal["off", "find", "move"] = "off"  # what it holds; move: and fetch what is missing
+
+    url: str = ""  # asked by QIDO-RS at this root instead of by C-FIND; what follows goes with it
+    token: SecretStr | None = Field(default=None, min_length=1)
+    token_file: Path | None = None
+    username: str = ""
+    password: SecretStr | None = Field(default=None, min_length=1)
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
 
     _check_title = field_validator("ae_title")(_ae_title)
+
+    _check_url = field_validator("url")(destination_keys.checked_url)
+
+    @model_validator(mode="after")
+    def _check_ask(self) -> Self:
+        given = {key for key in self.model_fields_set if getattr(self, key) not in (None, "")}
+        destination_keys.check_asked(given, ask=self.ask, url=self.url, is_network="/" in self.host)
+        return self
 
 
 DescribedSeries = Literal[
@@ -121,6 +154,7 @@ class DestinationSettings(Section):
     connect_seconds: float = Field(default=10.0, gt=0)
     answer_seconds: float = Field(default=60.0, gt=0)
 
+    confirm: Literal["auto", "commitment", "query", "off"] = "auto"  # proof that it holds them
     results: ResultSettings = ResultSettings()  # what is set here beats the section [results]
 
     _check_title = field_validator("ae_title")(_ae_title)
@@ -131,6 +165,8 @@ class DestinationSettings(Section):
     def _check_keys(self) -> Self:
         given = {key for key in self.model_fields_set if getattr(self, key) not in (None, "")}
         destination_keys.check_together(given, transport=self.transport, url=self.url)
+        if (self.transport, self.confirm) == ("stow", "commitment"):
+            raise ValueError('transport = "stow" knows no confirm = "commitment"')
         return self
 
 
@@ -140,6 +176,7 @@ class DeliverySettings(Section):
     maximum_tries: int = Field(default=20, ge=1)
     first_retry_seconds: float = Field(default=10.0, gt=0)  # doubles with every try
     longest_retry_seconds: float = Field(default=3600.0, gt=0)
+    commitment_seconds: float = Field(default=600.0, gt=0)  # for the answer, then it is asked anew
 
 
 class WorkSettings(Section):

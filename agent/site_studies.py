@@ -14,12 +14,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
-
 from agent import examination, pictures, pipeline, readers
 from agent.calibration import Refused, Scored
-from agent.dicom.frames import DAMAGED
+from agent.dicom import file_reader
+from agent.dicom.frames import Frame
 from agent.dicom.series import SeriesRules
 from agent.errors import AgentError, UnreadableInput
 from agent.imaging.results import Findings, NotAnalysed
@@ -32,7 +30,6 @@ _NO_IMAGE = re.compile(r"mask|wmh|lesion|seg|label|roi", re.IGNORECASE)
 _SUBJECT_FOLDER = re.compile(r"sub-.+?(?=_ses-|$)")
 _SUBJECT_FILE = re.compile(r"sub-.+?(?=_[a-z]+-|_[A-Za-z]\w*\.nii|\.nii)", re.IGNORECASE)
 _WITHIN_SUBJECT = re.compile(r"ses-.+|anat")
-_IDENTITY = ["StudyInstanceUID", "PatientID"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,14 +124,12 @@ def _dicom(files: Sequence[Path], folder: Path) -> Iterator[SiteStudy]:
     studies: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for path in files:
         try:
-            header = dcmread(path, specific_tags=_IDENTITY)
-        except InvalidDicomError:
+            header = Frame(file_reader.read(path, pixels=False))
+        except UnreadableInput:
             continue
-        except DAMAGED:
-            continue
-        study_uid = str(header.get("StudyInstanceUID") or "")
+        study_uid = header.text("StudyInstanceUID")
         if study_uid:
-            studies[study_uid, str(header.get("PatientID") or study_uid)].append(path)
+            studies[study_uid, header.text("PatientID") or study_uid].append(path)
     for (study_uid, patient), found in studies.items():
         place = found[0].parent.relative_to(folder).as_posix()
         yield SiteStudy(name=f"{place} (…{study_uid[-12:]})", patient=patient, files=tuple(found))

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from storage import rows, tables
-from storage.records import DeliveryState, Outcome, Study, StudyState
+from storage.records import INCOMPLETE, DeliveryState, Outcome, Study, StudyState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +81,14 @@ def failed(session: Session, *, limit: int = 100) -> list[Study]:
     statement = select(table).where(table.c.state == StudyState.FAILED, rows.is_newest())
     found = session.execute(statement.order_by(table.c.finished_at.desc()).limit(limit))
     return [Study(**row._asdict()) for row in found]
+
+
+def incomplete(session: Session) -> int:
+    """Studies whose newest revision was read although images were known to be missing."""
+    evidence = tables.study.c.completion_evidence
+    statement = select(func.count()).select_from(tables.study)
+    known = statement.where(evidence.contains(INCOMPLETE, autoescape=True), rows.is_newest())
+    return session.scalar(known) or 0
 
 
 def passages(session: Session, since: datetime) -> list[Passage]:

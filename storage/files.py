@@ -1,4 +1,4 @@
-"""Keeps files so that they survive power loss: temp file, fsync, rename, fsync of the directory."""
+"""Keeps files so that they survive power loss, and refuses images before the disk is full."""
 
 import contextlib
 import errno
@@ -6,34 +6,56 @@ import hashlib
 import os
 import re
 import shutil
-import sys
+import threading
 import time
-import uuid
 from collections.abc import Iterator, Sequence
-from itertools import takewhile
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from storage import durable
+from storage.durable import PART
 from storage.errors import NotFound, StorageError, StoreFull
 from storage.records import StoredFile, StudyKey
 
 BYTES_PER_GB = 1_000_000_000
 
-RESERVE_BYTES = 2 * 1024**3  # left free by images, so that results of accepted studies still fit
+RESERVE_BYTES = 5 * BYTES_PER_GB  # left free by images, so that results of accepted studies fit
+NO_WATERMARK = 100.0
+WARNING_PERCENT = 5.0  # of the disk before the watermark
 LEFTOVER_SECONDS = 600.0  # a temp file this old belongs to no running write
-PART = ".part"
+LOCKS = 64
+REMEMBERED_FOLDERS = 10_000
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """What is left on the disk: below `kept_bytes` images are refused, below `low_bytes` soon."""
+
+    free_bytes: int
+    kept_bytes: int
+    low_bytes: int
+
+
 class FileStore:
     """Files under one root. Every path it gives or takes is relative, with forward slashes."""
 
-    def __init__(self, root: Path, *, reserve_bytes: int = RESERVE_BYTES) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        reserve_bytes: int = RESERVE_BYTES,
+        watermark_percent: float = NO_WATERMARK,
+    ) -> None:
         self.root = root.resolve()
         self.reserve_bytes = reserve_bytes
+        self.watermark_percent = watermark_percent
         self._durable_folders: set[Path] = set()
+        self._doubtful: set[Path] = set()  # there, but their write failed
+        self._locks = [threading.Lock() for _ in range(LOCKS)]
         self._make_folder(self.root)
 
     def keep_image(
@@ -41,22 +63,23 @@ class FileStore:
     ) -> tuple[StoredFile, bool]:
         """Keep a received image under the digest of its content; says whether it is new here.
 
-        When it returns, the file survives power loss. Raises StoreFull before the reserve is
-        touched. A file of that content that is here already is left as it is.
+        When it returns, the file survives power loss. Raises StoreFull before the reserve or the
+        watermark is touched, and StorageError when the disk fails. A file of that content that is
+        here already is left as it is, but for its time: retention spares what just came again.
         """
         if not _SHA256.fullmatch(content_sha256):
             raise ValueError(
                 "An image is kept under the SHA-256 of its content, in lower-case hex."
             )
         relative = f"images/{_folder_of(study_uid)}/{content_sha256}.dcm"
-        target = self.root / relative
-        self._make_folder(target.parent)
-        if target.exists():
-            # Another thread may have renamed it and not yet reached its fsync of the folder.
-            _sync_folder(target.parent)
-            return self._described(relative), False
-        self._check_reserve(sum(len(part) for part in parts))
-        return self._write(relative, parts), True
+        # One at a time: who finds a file must not trust it while its writer may still fail.
+        with self._locks[int(content_sha256[:8], 16) % LOCKS]:
+            self._make_folder((self.root / relative).parent)
+            kept = self._kept_before(relative)
+            if kept is not None:
+                return kept, False
+            self._check_room(sum(len(part) for part in parts))
+            return self._write(relative, parts), True
 
     def keep_result(self, key: StudyKey, name: str, data: bytes) -> StoredFile:
         """Keep a result file of a revision, in the place of an older one of that name."""
@@ -93,7 +116,9 @@ class FileStore:
         try:
             return self.path_of(relative).read_bytes()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise NotFound(f"The store has no file {relative}; was it removed by hand?") from error
+            raise NotFound(
+                f"The store has no file {relative}; it was it removed by hand?"
+            ) from error
 
     def image_paths(self) -> Iterator[str]:
         """Every image that is kept, folder by folder, in no particular order."""
@@ -112,7 +137,7 @@ class FileStore:
         oldest = time.time() - older_than_seconds
         removed = 0
         for part in self.root.rglob(f"*{PART}"):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
                 if part.stat().st_mtime <= oldest:
                     part.unlink()
                     removed += 1
@@ -120,15 +145,48 @@ class FileStore:
 
     def free_bytes(self) -> int:
         """Room left on the store's disk, the reserve included."""
-        return shutil.disk_usage(self.root).free
+        return self.room().free_bytes
 
-    def _check_reserve(self, size_bytes: int) -> None:
-        free = self.free_bytes()
-        if free < self.reserve_bytes + size_bytes:
+    def room(self) -> Room:
+        """What is left on the store's disk. Raises StorageError where that cannot be asked."""
+        try:
+            disk = shutil.disk_usage(self.root)
+        except OSError as error:
+            raise _named(error, self.root) from error
+        # As `df` counts: what is set apart for the superuser belongs to neither.
+        percent_bytes = (disk.used + disk.free) / 100
+        above = NO_WATERMARK - self.watermark_percent
+        early = above + WARNING_PERCENT if above else 0.0
+        return Room(
+            free_bytes=disk.free,
+            kept_bytes=max(self.reserve_bytes, round(above * percent_bytes)),
+            low_bytes=max(2 * self.reserve_bytes, round(early * percent_bytes)),
+        )
+
+    def _check_room(self, size_bytes: int) -> None:
+        room = self.room()
+        if room.free_bytes < room.kept_bytes + size_bytes:
             raise StoreFull(
-                f"Only {free / 1e9:.2f} GB are free under {self.root}, and "
-                f"{self.reserve_bytes / 1e9:.2f} GB are kept in reserve; make room."
+                f"Only {room.free_bytes / 1e9:.2f} GB are free under {self.root}, and "
+                f"{room.kept_bytes / 1e9:.2f} GB are kept in reserve; make room."
             )
+
+    def _kept_before(self, relative: str) -> StoredFile | None:
+        """The file if it is here, whole and durable."""
+        target = self.root / relative
+        if target in self._doubtful:
+            return None
+        try:
+            if not target.exists():
+                return None
+            os.utime(target)
+            # Another process may have renamed it and not yet reached its fsync of the folder.
+            durable.sync_folder(target.parent)
+            return self._described(relative)
+        except (NotFound, FileNotFoundError):  # retention took it at this moment
+            return None
+        except OSError as error:
+            raise _named(error, target) from error
 
     def _described(self, relative: str) -> StoredFile:
         data = self.read(relative)
@@ -138,34 +196,25 @@ class FileStore:
 
     def _write(self, relative: str, parts: Sequence[bytes | memoryview]) -> StoredFile:
         target = self.root / relative
-        temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}{PART}")
-        digest, size_bytes = hashlib.sha256(), 0
         try:
-            with temporary.open("xb") as file:
-                for part in parts:
-                    size_bytes += file.write(part)
-                    digest.update(part)
-                file.flush()
-                _sync(file.fileno())
-            temporary.replace(target)
-            _sync_folder(target.parent)
+            sha256, size_bytes = durable.write(target, parts)
         except OSError as error:
+            if _is_there(target):
+                self._doubtful.add(target)
             raise _named(error, target) from error
-        finally:
-            temporary.unlink(missing_ok=True)
-        return StoredFile(path=relative, sha256=digest.hexdigest(), size_bytes=size_bytes)
+        self._doubtful.discard(target)
+        return StoredFile(path=relative, sha256=sha256, size_bytes=size_bytes)
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder and see to it that its entry survives, whichever process made it."""
         if folder in self._durable_folders and folder.is_dir():
             return
-        there = self.root if folder != self.root else _nearest_existing(self.root.parent)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for made in takewhile(lambda path: path != there, [folder, *folder.parents]):
-                _sync_folder(made.parent)
+            durable.make_folder(folder, within=self.root)
         except OSError as error:
             raise _named(error, folder) from error
+        if len(self._durable_folders) >= REMEMBERED_FOLDERS:
+            self._durable_folders.clear()
         self._durable_folders.add(folder)
 
 
@@ -174,30 +223,15 @@ def _folder_of(study_uid: str) -> str:
     return hashlib.sha256(study_uid.encode("utf-8", "replace")).hexdigest()[:32]
 
 
-def _nearest_existing(folder: Path) -> Path:
-    return next(path for path in [folder, *folder.parents] if path.exists())
+def _is_there(file: Path) -> bool:
+    try:
+        file.lstat()
+    except OSError:
+        return False
+    return True
 
 
 def _named(error: OSError, path: Path) -> StorageError:
     if error.errno in _FULL:
         return StoreFull(f"The disk that holds {path.parent} is full; make room.")
     return StorageError(f"{path} cannot be written: {error.strerror}.")
-
-
-def _sync(descriptor: int) -> None:
-    if sys.platform == "darwin":  # there os.fsync stops at the drive's cache
-        import fcntl
-
-        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-    else:
-        os.fsync(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    if sys.platform == "win32":  # folders cannot be opened there; NTFS journals the rename
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

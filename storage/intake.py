@@ -6,11 +6,20 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from storage import rows, tables
-from storage.records import Instance, Priority, SopUid, Study, StudyKey, StudyState, StudyUid
+from storage.records import (
+    Instance,
+    Priority,
+    SeriesArrived,
+    SopUid,
+    Study,
+    StudyKey,
+    StudyState,
+    StudyUid,
+)
 
 FIRST_REVISION = 1
 
@@ -42,18 +51,25 @@ def record_instances(session: Session, instances: Sequence[Instance]) -> frozens
 
 def instances_of(session: Session, key: StudyKey) -> tuple[Instance, ...]:
     """The inputs of a revision: what was received up to it and not superseded by then."""
-    study_uid, revision = rows.split(key)
     rows.study(session, key)
-    table = tables.instance
-    found = session.execute(
-        select(*rows.columns(table, Instance)).where(
-            table.c.study_uid == study_uid,
-            table.c.revision <= revision,
-            or_(table.c.superseded_in.is_(None), table.c.superseded_in > revision),
-        )
-    )
+    found = session.execute(select(*rows.columns(tables.instance, Instance)).where(_inputs(key)))
     # Sorted here: databases differ in how they collate text, and digests depend on the order.
     return tuple(sorted((Instance(**row._asdict()) for row in found), key=lambda i: i.sop_uid))
+
+
+def arrived(session: Session, key: StudyKey) -> tuple[SeriesArrived, ...]:
+    """The series of a revision's inputs; an image that came again does not count as newest."""
+    columns = tables.instance.c
+    found = session.execute(
+        select(
+            columns.series_uid,
+            func.count().label("instance_count"),
+            func.max(columns.received_at).label("newest_at"),
+        )
+        .where(_inputs(key))
+        .group_by(columns.series_uid)
+    )
+    return tuple(SeriesArrived(**row._asdict()) for row in found)
 
 
 def recorded_paths(session: Session, paths: Sequence[str]) -> frozenset[str]:
@@ -63,6 +79,16 @@ def recorded_paths(session: Session, paths: Sequence[str]) -> frozenset[str]:
         path
         for chunk in rows.chunks(paths)
         for path in session.scalars(select(column).where(column.in_(chunk)).distinct())
+    )
+
+
+def _inputs(key: StudyKey) -> ColumnElement[bool]:
+    study_uid, revision = rows.split(key)
+    columns = tables.instance.c
+    return and_(
+        columns.study_uid == study_uid,
+        columns.revision <= revision,
+        or_(columns.superseded_in.is_(None), columns.superseded_in > revision),
     )
 
 

@@ -12,6 +12,9 @@ SopUid = NewType("SopUid", str)
 StudyKey = NewType("StudyKey", str)
 """Names one revision of one study: `<study instance uid>#<revision>`."""
 
+INCOMPLETE = "Incomplete:"
+"""Begins the completion evidence of a study that was read without all its images."""
+
 
 class StudyState(StrEnum):
     """Where one revision of a study stands."""
@@ -123,8 +126,17 @@ class DeliveryState(StrEnum):
     """How far one object has come on its way to one destination."""
 
     PENDING = "PENDING"
-    STORED = "STORED"
+    STORED = "STORED"  # the peer said Success; whether it kept the object is another question
+    COMMITTED = "COMMITTED"  # the peer has proven that it holds the object
     FAILED = "FAILED"
+
+
+class Proof(StrEnum):
+    """What says that a destination holds an object."""
+
+    COMMITMENT = "COMMITMENT"  # storage commitment, PS3.4 annex J
+    QUERY = "QUERY"  # it was found there by C-FIND or QIDO-RS
+    NONE = "NONE"  # nobody asked, or the peer offers neither; STORED is the end then
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +168,15 @@ class Instance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SeriesArrived:
+    """How many images of one series are here, and when the newest of them came."""
+
+    series_uid: SeriesUid
+    instance_count: int
+    newest_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """One revision of a study. `model_folder` is None where the configured model reads it."""
 
@@ -175,6 +196,11 @@ class Study:
     model_folder: str | None = None
 
     @property
+    def is_incomplete(self) -> bool:
+        """Whether it was completed although images were known to be missing."""
+        return INCOMPLETE in (self.completion_evidence or "")
+
+    @property
     def key(self) -> StudyKey:
         """The name of this revision."""
         return StudyKey(f"{self.study_uid}#{self.revision}")
@@ -182,11 +208,15 @@ class Study:
 
 @dataclass(frozen=True, kw_only=True)
 class SeriesDecision:
-    """Whether one series of a study was read, and why."""
+    """Whether one series of a study was read, and why.
+
+    `number` is the scanner's (0 where it gave none). Its description is not kept: people type
+    names into it.
+    """
 
     series_uid: SeriesUid
+    number: int
     modality: str
-    description: str
     instance_count: int
     chosen: bool
     reason: str
@@ -276,7 +306,10 @@ class ResultObject:
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """One result object on its way to one destination. `status` is the DIMSE status, if any."""
+    """One result object on its way to one destination. `status` is the DIMSE status, if any.
+
+    `proof` is None as long as there is none; `transaction_uid` names the commitment asked for last.
+    """
 
     sop_uid: SopUid
     destination: str
@@ -285,6 +318,26 @@ class Delivery:
     status: int | None
     error: str | None
     updated_at: datetime
+    proof: Proof | None = None
+    transaction_uid: str | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to do: proven, or stored where no proof is to be had."""
+        if self.state is DeliveryState.STORED:
+            return self.proof is Proof.NONE
+        return self.state is DeliveryState.COMMITTED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Commitment:
+    """One request for storage commitment; `accepted_at` is when the peer took the request."""
+
+    transaction_uid: str
+    destination: str
+    asked_at: datetime
+    accepted_at: datetime | None
+    answered_at: datetime | None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,11 @@ from storage.records import (
     DeliveryState,
     ResultObject,
     Role,
+    SeriesUid,
     SopUid,
     Study,
     StudyKey,
+    StudyUid,
 )
 from storage.verdicts import analysis_of, lesions_of, save_analysis
 
@@ -32,6 +34,7 @@ __all__ = [
     "replaced_by",
     "save_analysis",
     "save_objects",
+    "series_uids",
 ]
 
 
@@ -76,6 +79,13 @@ def is_our_object(session: Session, sop_uid: str) -> bool:
     """Whether this node made the object, in whichever attempt: it must not be taken in again."""
     column = tables.result_object.c.sop_uid
     return session.scalar(select(column).where(column == sop_uid)) is not None
+
+
+def series_uids(session: Session, study_uid: StudyUid) -> frozenset[SeriesUid]:
+    """The series in which results of a study were ever made."""
+    table = tables.result_object
+    found = session.scalars(select(table.c.series_uid).where(table.c.study_uid == study_uid))
+    return frozenset(map(SeriesUid, found))
 
 
 def replaced_by(
@@ -178,6 +188,8 @@ def record_delivery(
             status=status,
             error=error,
             updated_at=now,
+            proof=None,
+            transaction_uid=None,
         )
     )
 

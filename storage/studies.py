@@ -10,7 +10,13 @@ from sqlalchemy.orm import Session
 
 from storage import feedback, rows, tables
 from storage.errors import Conflict, NotFound
-from storage.intake import FIRST_REVISION, instances_of, record_instances, recorded_paths
+from storage.intake import (
+    FIRST_REVISION,
+    arrived,
+    instances_of,
+    record_instances,
+    recorded_paths,
+)
 from storage.records import (
     TERMINAL_STATES,
     Mark,
@@ -24,6 +30,7 @@ from storage.records import (
 
 __all__ = [
     "advance",
+    "arrived",
     "cancel",
     "complete",
     "find",
@@ -111,11 +118,23 @@ def unfinished(session: Session) -> list[Study]:
     return _in_states(session, _UNFINISHED, urgency, tables.study.c.completed_at)
 
 
-def complete(session: Session, key: StudyKey, *, evidence: str, now: datetime) -> Study:
-    """Close a revision to further images, naming what says that all are here."""
+def complete(
+    session: Session,
+    key: StudyKey,
+    *,
+    evidence: str,
+    now: datetime,
+    instance_count: int | None = None,
+) -> Study:
+    """Close a revision to further images, naming what says that all are here.
+
+    Conflict where it was closed before, or holds another number of images than that is about.
+    """
     study = rows.study(session, key, lock=True)
     if study.state is not _S.RECEIVING:
         raise Conflict(f"Study {key} is {study.state} and was completed before.")
+    if instance_count not in (None, study.instance_count):
+        raise Conflict(f"Study {key} has received another image meanwhile.")
     return _change(session, key, state=_S.COMPLETE, completed_at=now, completion_evidence=evidence)
 
 

@@ -5,6 +5,7 @@ study ─┬─ instance            what was received, and the revision that sup
        ├─ analysis ── lesion  what the model said
        ├─ shadow_analysis ── shadow_lesion    what the model on trial said; never sent
        └─ result_object ── delivery
+commitment                    requests to destinations to prove that they hold what they were sent
 feedback                      what radiologists said of studies
 model_version ─┬─ threshold_set    the model folders the node knows, and thresholds made for them
                └─ activation       what has read studies from when on; the newest row is in force
@@ -41,6 +42,7 @@ from storage.records import (
     Outcome,
     Pattern,
     Priority,
+    Proof,
     Role,
     Side,
     StudyState,
@@ -114,6 +116,7 @@ instance = Table(
     _of_study(),
     Index("ix_instance_study", "study_uid", "revision"),
     Index("ix_instance_path", "path"),
+    Index("ix_instance_sop", "sop_uid"),
     Index(
         "uq_instance_current",
         "study_uid",
@@ -130,8 +133,8 @@ series_decision = Table(
     *_revision_columns(),
     Column("position", Integer, primary_key=True),
     Column("series_uid", Text, nullable=False),
+    Column("number", BigInteger, nullable=False, server_default=text("0")),
     Column("modality", Words, nullable=False),
-    Column("description", Words, nullable=False),
     Column("instance_count", Integer, nullable=False),
     Column("chosen", Boolean, nullable=False),
     Column("reason", Words, nullable=False),
@@ -235,6 +238,20 @@ delivery = Table(
     Column("status", Integer),
     Column("error", Words),
     Column("updated_at", UtcTime, nullable=False),
+    Column("proof", one_of(Proof)),
+    Column("transaction_uid", Text),
+    Index("ix_delivery_transaction", "transaction_uid"),
+)
+
+# A delivery names the transaction that it was asked for in last.
+commitment = Table(
+    "commitment",
+    metadata,
+    Column("transaction_uid", Text, primary_key=True),
+    Column("destination", Text, nullable=False),
+    Column("asked_at", UtcTime, nullable=False),
+    Column("accepted_at", UtcTime),
+    Column("answered_at", UtcTime),
 )
 
 feedback = Table(

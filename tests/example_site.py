@@ -47,6 +47,7 @@ def build(folder: Path, pacs: SimulatedPacs) -> None:
 def configure(folder: Path, destination: Destination | None = None, *, model: str = "") -> None:
     """`agent.toml`, whose data lie in the folder where a command is run."""
     lines = ["[node]", 'data_dir = "data"', "port = 0", "reserve_gb = 0.0"]
+    lines += ["watermark_percent = 100.0"]
     lines += ["[status]", "port = 0", "[model]", 'provider = "cpu"']
     lines += [f'folder = "{model}"'] if model else []
     if destination is not None:

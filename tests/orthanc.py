@@ -100,10 +100,12 @@ def running_orthanc(
     node_port: int | None = None,
     login: tuple[str, str] | None = None,
     dicomweb: bool = False,
+    routes: bool = True,
 ) -> Iterator[Orthanc]:
     """An Orthanc, or a skip where there is none.
 
-    With a port it routes to the node there. DICOMweb is open to all, or to who knows the login.
+    With a port it knows the node there, and routes to it unless told not to. DICOMweb is open to
+    all, or to who knows the login.
     """
     program = shutil.which("Orthanc")
     if program is None:
@@ -112,7 +114,7 @@ def running_orthanc(
     if dicomweb and not WEB_PLUGIN.exists():
         pytest.skip("Orthanc's DICOMweb is not installed (Debian package orthanc-dicomweb)")
     orthanc = Orthanc(dicom_port=free_port(), http_port=free_port(), login=login)
-    configuration = _configuration(folder, orthanc, node_port, dicomweb=dicomweb)
+    configuration = _configuration(folder, orthanc, node_port, dicomweb=dicomweb, routes=routes)
     with (folder / "orthanc.log").open("wb") as log:
         process = subprocess.Popen(
             [program, str(configuration)],
@@ -135,7 +137,7 @@ def free_port() -> int:
 
 
 def _configuration(
-    folder: Path, orthanc: Orthanc, node_port: int | None, *, dicomweb: bool
+    folder: Path, orthanc: Orthanc, node_port: int | None, *, dicomweb: bool, routes: bool
 ) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     shipped = json.loads((RECIPE / "orthanc.json").read_text(encoding="utf-8"))
@@ -161,7 +163,7 @@ def _configuration(
         "DicomModalities": {},
     }
     if node_port is not None:
-        values["LuaScripts"] = [str(RECIPE / "neurosieve-route.lua")]
+        values["LuaScripts"] = [str(RECIPE / "neurosieve-route.lua")] if routes else []
         values["DicomModalities"] = {"neurosieve": ["NEUROSIEVE", "127.0.0.1", node_port]}
     if dicomweb:
         values["Plugins"] = [str(WEB_PLUGIN)]

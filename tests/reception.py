@@ -77,7 +77,7 @@ def receiving_node(
     """A node that keeps everything under `folder`, on a port of its own."""
     database = migrated_database(folder)
     store = FileStore(folder / "files", reserve_bytes=0)
-    receipts = Receipts(database)
+    receipts = Receipts(database, store)
     listener = Listener(
         ae_title="NODE",
         host=HOST,

@@ -122,8 +122,8 @@ def _context(datasets: Sequence[Dataset], answer: Findings) -> ResultContext:
 def _decision(dataset: Dataset, *, chosen: bool) -> records.SeriesDecision:
     return records.SeriesDecision(
         series_uid=records.SeriesUid(str(dataset.SeriesInstanceUID)),
+        number=int(dataset.get("SeriesNumber") or 0),
         modality="MR",
-        description=str(dataset.get("SeriesDescription", "")),
         instance_count=24,
         chosen=chosen,
         reason="axial T2-FLAIR of the head" if chosen else "no inversion recovery",

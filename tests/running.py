@@ -59,7 +59,10 @@ class RunningNode:
     lease_seconds: float = 30.0
     results: tuple[str, ...] = ()  # TOML lines
     status: tuple[str, ...] = ("enabled = false",)  # TOML lines; many nodes run side by side
+    logging: tuple[str, ...] = ('format = "json"',)  # TOML lines; `events` reads JSON alone
     quiet_seconds: float = 0.5
+    completion: tuple[str, ...] = ()  # more TOML lines of that section
+    peers: tuple[str, ...] = ()  # TOML lines, each table with its heading
     database_url: str = ""
     retry_seconds: float = 0.5
     maximum_tries: int = 20
@@ -96,8 +99,10 @@ class RunningNode:
             f'database_url = "{self.database_url}"',
             f'slot = "{self.slot}"',
             "reserve_gb = 0.0",
+            "watermark_percent = 100.0",
             "[completion]",
             f"quiet_seconds = {self.quiet_seconds}",
+            *self.completion,
             "[work]",
             "first_retry_seconds = 0.1",
             f"lease_seconds = {self.lease_seconds}",
@@ -112,7 +117,8 @@ class RunningNode:
             "[status]",
             *self.status,
             "[log]",
-            'format = "json"',
+            *self.logging,
+            *self.peers,
         ]
         for peer in self.destinations:
             lines += _destination(peer)

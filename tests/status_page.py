@@ -51,7 +51,7 @@ PATH_OF_STATES = (
 def settings(folder: Path, **status: object) -> Settings:
     """A node in its own folder; only what is written here counts."""
     return Settings.model_construct(
-        node=NodeSettings(data_dir=folder, reserve_gb=0.0),
+        node=NodeSettings(data_dir=folder, reserve_gb=0.0, watermark_percent=100.0),
         model=ModelSettings(provider="cpu"),
         destinations=(
             DestinationSettings(name="pacs", ae_title="PACS", host="127.0.0.1", port=4242),

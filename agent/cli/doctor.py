@@ -12,6 +12,7 @@ import typer
 from agent.cli.border import ConfigOption, JsonOption, one_sentence, problems, say, show
 
 if TYPE_CHECKING:
+    from agent.dicom.holdings import Source
     from agent.settings import Settings
 
 COLUMNS = ("check", "result", "detail")
@@ -108,6 +109,22 @@ def _checks(values: "Settings") -> Iterator[tuple[str, Callable[[], str]]]:
             f"destination {peer.name}",
             partial(transport.check, peer, calling_ae=values.node.ae_title),
         )
+    for source in bootstrap.sources(values).values():
+        yield f"peer {source.ae_title}", partial(_asked, source)
+
+
+def _asked(source: "Source") -> str:
+    """A sender that cannot be asked delays results and loses none."""
+    from agent.dicom import transport
+    from agent.errors import PeerError
+    from storage.records import StudyUid
+
+    nobody = StudyUid("2.25.0")  # a study that cannot be there
+    try:
+        transport.series_of(source.at, nobody, calling_ae=source.calling_ae)
+    except PeerError as error:
+        raise Warned(f"{error} Its studies count as complete by the quiet time alone.") from error
+    return "says what it holds" + (" and may be asked to send it" if source.mover else "")
 
 
 def _disk(values: "Settings") -> str:
@@ -115,13 +132,14 @@ def _disk(values: "Settings") -> str:
     from storage.errors import StoreFull
     from storage.files import BYTES_PER_GB
 
-    store = bootstrap.open_store(values)
-    free_gb = store.free_bytes() / BYTES_PER_GB
-    if store.free_bytes() < store.reserve_bytes:
+    room = bootstrap.open_store(values).room()
+    free_gb, kept_gb = room.free_bytes / BYTES_PER_GB, room.kept_bytes / BYTES_PER_GB
+    if room.free_bytes < room.kept_bytes:
         raise StoreFull(
-            f"{free_gb:.1f} GB free is less than node.reserve_gb: images are refused; make room."
+            f"{free_gb:.1f} GB are free, and node.reserve_gb and node.watermark_percent keep "
+            f"{kept_gb:.1f} GB: images are refused; make room."
         )
-    return f"{free_gb:.1f} GB free, {values.node.reserve_gb:.1f} GB kept in reserve"
+    return f"{free_gb:.1f} GB free, {kept_gb:.1f} GB kept in reserve"
 
 
 def _database(values: "Settings") -> str:

@@ -44,11 +44,13 @@ def work(
 
 
 def _run(config: ConfigOption, *, listens: bool, works: bool, trains: bool = False) -> None:
-    from agent import bootstrap, logs, settings
+    from agent import bootstrap, confinement, logs, settings
     from agent.errors import ConfigurationError
 
+    confinement.forbid_core_dumps()
     values = settings.load(config)
     logs.configure(level=values.log.level, as_json=values.log.format == "json")
+    logs.catch_all()
     stopping = threading.Event()
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):  # SIGBREAK: Windows services
         if hasattr(signal, name):

@@ -15,10 +15,12 @@ def status(config: ConfigOption = None) -> None:
 
     Example: neurosieve status
     """
-    from agent import bootstrap, logs, settings
+    from agent import bootstrap, confinement, logs, settings
 
+    confinement.forbid_core_dumps()
     values = settings.load(config)
     logs.configure(level=values.log.level, as_json=values.log.format == "json")
+    logs.catch_all()
     stopping = threading.Event()
     for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
         if hasattr(signal, name):

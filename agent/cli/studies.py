@@ -116,7 +116,7 @@ def show_study(
 
 
 _PARTS = {
-    "series": ("description", "modality", "instance_count", "chosen", "reason"),
+    "series": ("number", "modality", "instance_count", "chosen", "reason"),
     "lesions": ("number", "volume_ml", "diameter_mm", "side", "level", "mass_like", "slice_index"),
     "objects": ("role", "sop_uid", "size_bytes", "sha256"),
     "deliveries": ("destination", "sop_uid", "state", "attempts", "status", "error"),
@@ -131,7 +131,7 @@ def retry(study: StudyArgument, config: ConfigOption = None) -> None:
 
     Example: neurosieve studies retry 2.25.2156
     """
-    from agent.engine import Jobs
+    from agent.jobs import Jobs
     from storage import studies as stored
 
     storage = _open(config)
@@ -163,7 +163,7 @@ def reprocess(
     Example: neurosieve studies reprocess 2.25.2156 --model candidate
     """
     from agent import bootstrap, settings
-    from agent.engine import Jobs
+    from agent.jobs import Jobs
     from storage import studies as stored
 
     if model is not None:  # a folder that cannot be loaded is refused now, not in the worker
@@ -229,7 +229,7 @@ def cancel(
 
     Example: neurosieve studies cancel 2.25.2156 --why "sent twice"
     """
-    from agent.engine import Jobs
+    from agent.jobs import Jobs
     from storage import studies as stored
 
     storage = _open(config)

@@ -81,7 +81,7 @@ def run(received: Path, *, say: Callable[[str], None]) -> Outcome:
 def _settings(scratch: Path, pacs: SimulatedPacs) -> Settings:
     """Only what is written here counts: a demonstration ignores the site's configuration."""
     return Settings.model_construct(
-        node=NodeSettings(port=0, data_dir=scratch, reserve_gb=0.0),
+        node=NodeSettings(port=0, data_dir=scratch, reserve_gb=0.0, watermark_percent=100.0),
         status=StatusSettings(enabled=False),
         completion=CompletionSettings(quiet_seconds=QUIET_SECONDS),
         destinations=(

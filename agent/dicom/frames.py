@@ -8,6 +8,7 @@ from functools import cached_property
 from math import isfinite
 from typing import Any
 
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
@@ -29,6 +30,8 @@ DAMAGED: tuple[type[Exception], ...] = (
     zlib.error,
 )
 """What pydicom and the decoders behind it raise for damaged bytes: found by damaging them."""
+
+_VALUE_LIMIT_BYTES = 1 << 16  # with a VR (PS3.5 7.1.2) no value that we read can be longer
 
 # Where Enhanced MR (PS3.3 C.8.13 and C.7.6.16) keeps what classic MR has at the top level.
 _MACROS: dict[str, tuple[str, str]] = {
@@ -118,11 +121,10 @@ def frames_of(dataset: Dataset) -> list[Frame]:
 
     A data set that names more frames than it describes gives only those it describes.
     """
-    per_frame = _value(dataset, "PerFrameFunctionalGroupsSequence")
-    count = len(per_frame) if isinstance(per_frame, Sequence) else 0
-    if not count:
+    per_frame = _items(dataset, "PerFrameFunctionalGroupsSequence")
+    if per_frame is None or len(per_frame) == 0:
         return [Frame(dataset)]
-    return [Frame(dataset, number) for number in range(1, count + 1)]
+    return [Frame(dataset, number) for number in range(1, len(per_frame) + 1)]
 
 
 def frame_count(dataset: Dataset) -> int:
@@ -132,16 +134,36 @@ def frame_count(dataset: Dataset) -> int:
 
 
 def _value(dataset: Dataset | None, keyword: str) -> Any:
+    """A value that is no sequence; None also where it is longer than any honest one."""
+    if dataset is None:
+        return None
     try:
-        return None if dataset is None else dataset.get(keyword)
+        element = dataset.get_item(keyword)
+        if isinstance(element, RawDataElement) and _too_long(element):
+            return None
+        value = dataset.get(keyword)
     except DAMAGED:
         return None
+    return None if isinstance(value, Sequence) else value
+
+
+def _too_long(element: RawDataElement) -> bool:
+    return element.value is not None and len(element.value) > _VALUE_LIMIT_BYTES
+
+
+def _items(dataset: Dataset, keyword: str) -> Sequence | None:
+    """The items of a sequence; None where there is none, or it is damaged."""
+    try:
+        items = dataset.get(keyword)
+    except DAMAGED:
+        return None
+    return items if isinstance(items, Sequence) else None
 
 
 def _item(dataset: Dataset, keyword: str, index: int = 0) -> Dataset | None:
     """One item of a sequence; None where there is no such item."""
-    items = _value(dataset, keyword)
-    return items[index] if isinstance(items, Sequence) and index < len(items) else None
+    items = _items(dataset, keyword)
+    return items[index] if items is not None and index < len(items) else None
 
 
 def _several(value: Any) -> list[Any]:

@@ -7,12 +7,9 @@ UnreadableInput
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ImplicitVRLittleEndian,
-)
+from pydicom.uid import ExplicitVRBigEndian
 
 from agent.dicom import elements, makers
 from agent.errors import UnreadableInput
@@ -23,7 +20,20 @@ from storage.records import Priority, SeriesUid, SopUid, StudyUid
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*", re.ASCII)
 _UID_LENGTH = 64
 _PIXEL_DATA = 0x7FE00010
-_NAMES = {
+_LARGEST_PIXEL_BYTES = 0xFFFFFFFE  # no pixels can be longer where they are not compressed (7.1.1)
+_FRAMES = re.compile(r"[0-9]{1,12}", re.ASCII)
+_SIZES = {  # each a number of two bytes (PS3.3 C.7.6.3)
+    0x00280002: "Samples per Pixel",
+    0x00280010: "Rows",
+    0x00280011: "Columns",
+    0x00280100: "Bits Allocated",
+}
+_NUMBER_OF_FRAMES = 0x00280008
+_CHARACTER_SET = 0x00080005
+_MAXIMUM_CHARACTER_SETS = 16  # each text is tried in each of them; three are many
+_NAMES = _SIZES | {
+    _CHARACTER_SET: "Specific Character Set",
+    _NUMBER_OF_FRAMES: "Number of Frames",
     0x00080008: "Image Type",
     0x00080016: "SOP Class UID",
     0x00080018: "SOP Instance UID",
@@ -36,6 +46,10 @@ _NAMES = {
     0x00401003: "Requested Procedure Priority",
     _PIXEL_DATA: "Pixel Data",
 }
+# What a reader relies on to be a text at all. PS3.5 6.2.2: UN stands where a VR was not known.
+_STRICT = {_CHARACTER_SET: (b"CS", b"UN", b"")} | dict.fromkeys(
+    (0x00080016, 0x00080018, 0x0020000D, 0x0020000E), (b"UI", b"UN", b"")
+)
 _STAT_WORDS = frozenset({"STAT", "HIGH"})  # PS3.3 C.4.11, Requested Procedure Priority
 
 
@@ -70,9 +84,17 @@ def read(encoded: bytes | memoryview, transfer_syntax_uid: str) -> InstanceHeade
 
     Raises `HeaderError` with a sentence that says what was wrong.
     """
-    values = _values(encoded, transfer_syntax_uid)
+    fields = _fields(encoded, transfer_syntax_uid)
+    values = {tag: value.decode("latin-1").strip(" \0") for tag, value in fields.items()}
     if _PIXEL_DATA not in values:  # also how a cut between two elements shows
         raise HeaderError("The image has no pixel data.")
+    if values.get(_CHARACTER_SET, "").count("\\") >= _MAXIMUM_CHARACTER_SETS:
+        raise HeaderError(f"The image names more than {_MAXIMUM_CHARACTER_SETS} character sets.")
+    _check_pixel_size(
+        [fields.get(tag, b"") for tag in _SIZES],
+        values.get(_NUMBER_OF_FRAMES, ""),
+        "big" if transfer_syntax_uid == ExplicitVRBigEndian else "little",
+    )
     return InstanceHeader(
         study_uid=StudyUid(_uid(values, 0x0020000D)),
         series_uid=SeriesUid(_uid(values, 0x0020000E)),
@@ -100,25 +122,37 @@ def check_request(header: InstanceHeader, *, sop_class_uid: str, sop_uid: str) -
         raise HeaderMismatch("Data set and request have different SOP Instance UIDs.")
 
 
-def _values(encoded: bytes | memoryview, transfer_syntax_uid: str) -> dict[int, str]:
-    """The wanted fields as text, by tag."""
-    values: dict[int, str] = {}
+def _fields(encoded: bytes | memoryview, transfer_syntax_uid: str) -> dict[int, bytes]:
+    """The wanted fields as they are encoded, by tag."""
+    values: dict[int, bytes] = {}
     try:
-        if transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
-            encoded = elements.inflated(encoded)
-        fields = elements.walk(
-            encoded,
-            implicit=transfer_syntax_uid == ImplicitVRLittleEndian,
-            little_endian=transfer_syntax_uid != ExplicitVRBigEndian,
-        )
-        for tag, value in fields:
-            if tag in _NAMES and tag in values:
-                raise HeaderError(f"{_NAMES[tag]} appears twice.")
-            if tag in _NAMES:
-                values[tag] = value.decode("latin-1").strip(" \0")
+        with elements.opened(encoded, transfer_syntax_uid) as walked:
+            for tag, vr, value in walked:
+                if tag not in _NAMES:
+                    continue
+                if tag in values:
+                    raise HeaderError(f"{_NAMES[tag]} appears twice.")
+                if vr not in _STRICT.get(tag, (vr,)):
+                    raise HeaderError(f"{_NAMES[tag]} is encoded as something else.")
+                values[tag] = value
     except elements.DamagedEncoding as error:
         raise HeaderError(str(error)) from error
     return values
+
+
+def _check_pixel_size(sizes: list[bytes], frames: str, order: Literal["little", "big"]) -> None:
+    """Refuse an image whose pixels are said to be larger than any can be.
+
+    What is missing or malformed is not judged here: such an image is kept, and its analysis says
+    what is wrong with it.
+    """
+    announced = int(frames) if _FRAMES.fullmatch(frames) else 1
+    for size in sizes:
+        announced *= int.from_bytes(size, order) if len(size) == 2 else 1
+    if announced > 8 * _LARGEST_PIXEL_BYTES:
+        raise HeaderError(
+            f"The image says that its pixels take {announced // 8} bytes, more than any can have."
+        )
 
 
 def _uid(values: dict[int, str], tag: int) -> str:

@@ -18,6 +18,7 @@ from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.transport import ThreadedAssociationServer
 
 from agent.dicom import front_door, headers, part10, syntaxes, wire
+from agent.dicom.commitment_services import CommitmentServices
 from agent.dicom.front_door import FrontDoor
 from agent.dicom.headers import HeaderError, HeaderMismatch, InstanceHeader
 from agent.dicom.receipts import Receipts
@@ -78,6 +79,7 @@ class Listener:
         receipts: Receipts,
         is_ours: Callable[[SopUid], bool],
         door: FrontDoor | None = None,
+        commitment: CommitmentServices | None = None,
         maximum_associations: int = 20,
         idle_seconds: float = wire.IDLE_SECONDS,
     ) -> None:
@@ -86,6 +88,7 @@ class Listener:
         self._receipts = receipts
         self._is_ours = is_ours
         self._door = door or FrontDoor()
+        self._commitment = commitment
         self._server: ThreadedAssociationServer | None = None
         self._open: dict[Association, set[StudyUid]] = {}
         self._lock = threading.Lock()
@@ -95,6 +98,8 @@ class Listener:
         self._ae.add_supported_context(wire.VERIFICATION)
         for sop_class in ACCEPTED_CLASSES:
             self._ae.add_supported_context(sop_class, list(syntaxes.decodable()))
+        if commitment is not None:
+            commitment.offer(self._ae)
 
     def start(self) -> None:
         """Accept associations from now on. Raises `OSError` when the port is taken."""
@@ -109,6 +114,7 @@ class Listener:
                 (evt.EVT_C_STORE, self._on_store),
                 (evt.EVT_RELEASED, self._on_end),
                 (evt.EVT_ABORTED, self._on_end),
+                *(self._commitment.handlers if self._commitment else ()),
             ],
         )
         _log.info("Listening", extra={"action": "listening", "port": self.port})
@@ -124,6 +130,8 @@ class Listener:
             time.sleep(_STOP_POLL_SECONDS)
         for association in server.active_associations:
             association.abort()
+        if self._commitment is not None:
+            self._commitment.stop()
 
     @property
     def is_open(self) -> bool:

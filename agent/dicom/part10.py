@@ -64,7 +64,7 @@ def parse(content: bytes) -> ReceivedFile:
     view = memoryview(content)
     try:
         walked = elements.walk(view[start : start + meta_bytes], implicit=False, little_endian=True)
-        meta = {tag: value.decode("ascii", "replace").strip(" \0") for tag, value in walked}
+        meta = {one.tag: one.value.decode("ascii", "replace").strip(" \0") for one in walked}
     except elements.DamagedEncoding as error:
         raise DamagedFile(f"The file header is damaged. {error}") from error
     if not meta.get(_TRANSFER_SYNTAX):

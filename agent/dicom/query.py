@@ -1,6 +1,7 @@
 """C-FIND and C-MOVE in the Study Root model (PS3.4 C.4): what a peer holds, and asking it to send.
 
-Only unique keys are asked for and only UIDs and counts come back, so no patient data pass here.
+Only UIDs, modalities and counts are asked for and a peer's comments are left out of errors, so no
+patient data pass here.
 """
 
 from collections.abc import Iterator
@@ -11,8 +12,8 @@ from pydicom.uid import UID
 from pynetdicom import build_context
 
 from agent.dicom import peer
-from agent.dicom.peer import Destination, status_text
-from agent.errors import PeerError
+from agent.dicom.peer import Destination
+from agent.errors import NotOffered, PeerError
 from storage.records import SeriesUid, SopUid, StudyUid
 
 FIND = UID("1.2.840.10008.5.1.4.1.2.2.1")  # Study Root, PS3.4 C.6.2
@@ -41,7 +42,7 @@ def series_of(
     return [
         PeerSeries(
             series_uid=SeriesUid(str(one.SeriesInstanceUID)),
-            modality=str(one.get("Modality", "")),
+            modality=str(one.get("Modality") or ""),
             instance_count=_count(one),
         )
         for one in _find(destination, keys, calling_ae)
@@ -49,15 +50,22 @@ def series_of(
     ]
 
 
-def instances_of(
+def classes_of(
     destination: Destination, study_uid: StudyUid, series_uid: SeriesUid, *, calling_ae: str
-) -> frozenset[SopUid]:
-    """The instances of a series that the peer holds. Raises `PeerError` as `series_of` does."""
+) -> dict[SopUid, str]:
+    """The instances of a series and the SOP class of each, an empty text where the peer is silent.
+
+    Raises `PeerError` as `series_of` does.
+    """
     keys = _keys(
         "IMAGE", StudyInstanceUID=study_uid, SeriesInstanceUID=series_uid, SOPInstanceUID=""
     )
-    found = _find(destination, keys, calling_ae)
-    return frozenset(SopUid(str(one.SOPInstanceUID)) for one in found if one.get("SOPInstanceUID"))
+    keys.SOPClassUID = ""
+    return {
+        SopUid(str(one.SOPInstanceUID)): str(one.get("SOPClassUID") or "")
+        for one in _find(destination, keys, calling_ae)
+        if one.get("SOPInstanceUID")
+    }
 
 
 def move_series(
@@ -83,14 +91,14 @@ def move_series(
                 raise PeerError(f"{destination.name} broke off while it was sending.")
             completed = int(answer.get("NumberOfCompletedSuboperations") or completed)
             if status not in (0x0000, *_PENDING):
-                raise PeerError(f"{destination.name} answered C-MOVE with {status_text(answer)}.")
+                raise PeerError(f"{destination.name} answered C-MOVE with status 0x{status:04X}.")
     return completed
 
 
 def _find(destination: Destination, keys: Dataset, calling_ae: str) -> Iterator[Dataset]:
     with peer.association(destination, calling_ae, [build_context(FIND)]) as association:
         if not association.accepted_contexts:
-            raise PeerError(f"{destination.name} does not accept C-FIND.")
+            raise NotOffered(f"{destination.name} does not accept C-FIND.")
         for answer, found in association.send_c_find(keys, FIND):
             status = answer.get("Status")
             if status is None:
@@ -98,7 +106,7 @@ def _find(destination: Destination, keys: Dataset, calling_ae: str) -> Iterator[
             if status in _PENDING and found is not None:
                 yield found
             elif status != 0x0000:
-                raise PeerError(f"{destination.name} answered C-FIND with {status_text(answer)}.")
+                raise PeerError(f"{destination.name} answered C-FIND with status 0x{status:04X}.")
 
 
 def _keys(level: str, **values: str) -> Dataset:

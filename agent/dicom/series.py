@@ -4,15 +4,17 @@ from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
+from pydicom.uid import MediaStorageDirectoryStorage
 
-from agent.dicom import series_rules
-from agent.dicom.frames import DAMAGED, Frame
+from agent.dicom import file_reader, series_rules
+from agent.dicom.file_reader import NotDicom
+from agent.dicom.frames import Frame
 from agent.dicom.series_rules import SeriesRules
 from agent.dicom.traits import Plane, Traits, gather
+from agent.errors import UnreadableInput
 from storage.records import SeriesDecision, SeriesUid
 
 __all__ = ["Choice", "Plane", "SeriesRules", "choose", "read_headers"]
@@ -74,23 +76,36 @@ def choose(headers: Sequence[Dataset], rules: SeriesRules | None = None) -> Choi
     return Choice(series_uid=winner.uid, decisions=decisions, sentence=sentence)
 
 
-def read_headers(paths: Iterable[Path]) -> tuple[list[Dataset], list[tuple[Path, str]]]:
+class Unreadable(NamedTuple):
+    """A file without headers to read. `damaged`: it may well be an image, of whatever series."""
+
+    path: Path
+    sentence: str
+    damaged: bool
+
+
+def read_headers(paths: Iterable[Path]) -> tuple[list[Dataset], list[Unreadable]]:
     """The headers of all files that are DICOM, and the other files with what is wrong with each."""
     headers: list[Dataset] = []
-    unreadable: list[tuple[Path, str]] = []
+    unreadable: list[Unreadable] = []
     for path in paths:
         try:
-            header = dcmread(path, stop_before_pixels=True)
-        except InvalidDicomError:
-            unreadable.append((path, f"{path.name} is not a DICOM file."))
-        except DAMAGED as error:
-            unreadable.append((path, f"{path.name} is damaged or cannot be opened: {error}."))
+            header = file_reader.read(path, pixels=False)
+        except UnreadableInput as error:
+            damaged = not isinstance(error, NotDicom)
+            unreadable.append(Unreadable(path, str(error), damaged))
         else:
             if Frame(header).text("SeriesInstanceUID"):
                 headers.append(header)
             else:
-                unreadable.append((path, f"{path.name} does not name the series it belongs to."))
+                nameless = f"{path.name} does not name the series it belongs to."
+                unreadable.append(Unreadable(path, nameless, damaged=not _is_directory(header)))
     return headers, unreadable
+
+
+def _is_directory(header: Dataset) -> bool:
+    """Whether it is a DICOMDIR (PS3.10 8.6), which lies beside images and is none."""
+    return bool(header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage)
 
 
 def _by_others(traits: Traits, scanners: AbstractSet[str]) -> str | None:
@@ -171,8 +186,8 @@ def _none(
 def _decision(traits: Traits, chosen: bool, reason: str) -> SeriesDecision:
     return SeriesDecision(
         series_uid=traits.uid,
+        number=traits.number,
         modality=traits.modality,
-        description=traits.description,
         instance_count=traits.instance_count,
         chosen=chosen,
         reason=reason,

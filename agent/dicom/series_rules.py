@@ -86,13 +86,28 @@ class SeriesRules:
 
 
 def found(patterns: tuple[str, ...], description: str) -> str | None:
-    """The first piece of the description that a pattern matches."""
+    """The first piece of the description that a pattern matches, as far as it may be repeated."""
     for pattern in patterns:
         for text in (words(description), description):
             match = re.search(pattern, text, re.IGNORECASE)
             if match and match.group().strip():
-                return match.group().strip()
+                return repeatable(match.group().strip(), pattern)
     return None
+
+
+def repeatable(piece: str, pattern: str) -> str:
+    """A matched piece in words of the rule; anything else may be a patient's name: `t1 … flair`."""
+    rule = re.sub(r"\\.", " ", pattern.lower())  # without \b, \w and the like
+    shorter = re.sub(r"[^\W_][?]", " ", rule)  # what `t1w?` also finds
+    stated = re.findall(r"[^\W_]+", f"{rule} {shorter}")
+    longest_first = sorted(stated, key=len, reverse=True)
+
+    def shown(match: re.Match[str]) -> str:
+        word = match.group()
+        known = next((one for one in longest_first if word.lower().startswith(one)), "")
+        return word if len(known) == len(word) else f"{word[: len(known)]}…"
+
+    return re.sub(r"[^\W_]+", shown, piece)
 
 
 def is_named(traits: Traits, rules: SeriesRules) -> bool:
@@ -163,9 +178,11 @@ def _wrong_name(traits: Traits, rules: SeriesRules) -> str | None:
 
 
 def _wrong_part(traits: Traits, rules: SeriesRules) -> str | None:
-    if re.search(rules.excluded_body_part, traits.body_part):
-        return f"it shows another part of the body ({traits.body_part})"
-    return None
+    match = re.search(rules.excluded_body_part, traits.body_part)
+    if match is None:
+        return None
+    part = repeatable(match[match.lastindex or 0], rules.excluded_body_part)
+    return f"it shows another part of the body ({part})"
 
 
 def _not_flair(traits: Traits, rules: SeriesRules) -> str | None:

@@ -1,4 +1,4 @@
-"""What the answer to a STOW-RS request says of each object (PS3.18 10.5.3 and annex I.2)."""
+"""What DICOMweb answers say of objects: to STOW-RS (PS3.18 10.5.3, annex I.2)."""
 
 import json
 from collections.abc import Iterator, Sequence

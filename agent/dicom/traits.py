@@ -70,8 +70,8 @@ class Traits:
 
     @property
     def title(self) -> str:
-        """How to name the series to a reader."""
-        return f'series {self.number} "{self.description}"'
+        """How to name the series; its description may hold a patient's name."""
+        return f"series {self.number}"
 
 
 def gather(uid: SeriesUid, headers: Sequence[Dataset]) -> Traits:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from agent.dicom import pixels
-from agent.dicom.frames import DAMAGED, Frame, frame_count, frames_of
+from agent.dicom import file_reader, pixels
+from agent.dicom.frames import Frame, frame_count, frames_of
 from agent.dicom.pixels import UnreadablePixels
 from agent.dicom.source import SourceImages
 from agent.dicom.stack import BadGeometry, Stack, arrange
+from agent.errors import UnreadableInput
 from agent.imaging.volume import Volume
 
 __all__ = ["BadGeometry", "LoadedSeries", "UnreadablePixels", "load"]
@@ -53,9 +53,9 @@ def _dataset(image: Path | Dataset) -> Dataset:
     if isinstance(image, Dataset):
         return image
     try:
-        return dcmread(image)
-    except DAMAGED as error:
-        raise UnreadablePixels(f"{image.name} cannot be read as DICOM: {error}.") from error
+        return file_reader.read(image)
+    except UnreadableInput as error:
+        raise UnreadablePixels(str(error)) from error
 
 
 def _check_same_series(datasets: Sequence[Dataset]) -> None:

@@ -6,11 +6,12 @@ host without the port, and logs a traceback where a peer is away.
 """
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from ssl import SSLCertVerificationError, SSLError
+from typing import Any
 
 from dicomweb_client import session_utils
 from pydantic import SecretStr
@@ -26,10 +27,12 @@ from requests.exceptions import (
 
 from agent.dicom import stow_answer
 from agent.dicom.sender import SendItem, SendOutcome
-from agent.errors import PeerError
+from agent.errors import NotOffered, PeerError
 
 _MAXIMUM_REQUEST_BYTES = 64_000_000  # a larger file has a request to itself
 _JSON = "application/dicom+json"
+_ALL = "studies"
+_NO_QUERY = (403, 404, 405, 501)  # no such service, or not for us
 _NO_DICOMWEB = "answers, but not as a DICOMweb service. Is the url its root?"
 
 
@@ -57,18 +60,30 @@ class WebDestination:
 
 def check(destination: WebDestination) -> int:
     """Ask for one study and return how many came; `PeerError` says what went wrong."""
+    return len(search(destination, _ALL, {"limit": "1"}))
+
+
+def search(
+    destination: WebDestination, path: str, parameters: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """One page of what QIDO-RS finds (PS3.18 10.6), as DICOM JSON; `PeerError` as of `check`."""
     with _session(destination) as session:
         response = session.get(
-            f"{destination.url}/studies",
-            params={"limit": "1"},
+            f"{destination.url}/{path}",
+            params=dict(parameters),
             headers={"Accept": _JSON},
             timeout=destination.timeouts,
         )
+        if response.status_code == 404 and path != _ALL:  # no such study, or no such service
+            check(destination)
+            return []
+        if response.status_code in _NO_QUERY:
+            raise NotOffered(f"{_where(destination)} {_refusal(response.status_code)}")
         response.raise_for_status()
         found = response.json() if response.content else []  # HTTP 204 where there is none
-    if not isinstance(found, list):
+    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
         raise PeerError(f"{_where(destination)} {_NO_DICOMWEB}")
-    return len(found)
+    return found
 
 
 def send(files: Sequence[SendItem], destination: WebDestination) -> list[SendOutcome]:

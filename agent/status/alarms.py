@@ -67,19 +67,20 @@ def find(site: Site, now: datetime) -> tuple[Alarm, ...]:
 
 
 def _outside(site: Site) -> Iterator[Alarm]:
-    free, reserve = site.store.free_bytes(), site.store.reserve_bytes
-    if free < reserve:
+    room = site.store.room()
+    free, kept = room.free_bytes, room.kept_bytes
+    if free < kept:
         yield _critical(
             Kind.DISK_LOW,
-            f"The disk is full: {gb(free)} are free, {gb(reserve)} are the reserve, so images are "
+            f"The disk is full: {gb(free)} are free, {gb(kept)} are the reserve, so images are "
             "refused.",
             "Make room on the disk that holds the data folder.",
         )
-    elif free < 2 * reserve:
+    elif free < room.low_bytes:
         yield _warning(
             Kind.DISK_LOW,
             f"The disk is getting full: {gb(free)} are free, and images are refused below "
-            f"{gb(reserve)}.",
+            f"{gb(kept)}.",
             "Make room on the disk that holds the data folder.",
         )
     if site.accepts is not None and not site.accepts():

@@ -16,7 +16,7 @@ def is_ready(site: Site) -> bool:
             if current is not None:
                 version = registry.get(session, current.model_name, current.model_version)
                 model_toml.describe(site.folder_of(version))
-        room = site.store.free_bytes() >= site.store.reserve_bytes
+        room = site.store.room()
     except (StorageError, AgentError, OSError):
         return False
-    return room and (site.accepts is None or site.accepts())
+    return room.free_bytes >= room.kept_bytes and (site.accepts is None or site.accepts())

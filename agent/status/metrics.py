@@ -79,7 +79,7 @@ def _disk(site: Site) -> Iterator[Metric]:
     yield _gauge(
         "neurosieve_disk_reserve_bytes",
         "Images are refused when less room is free.",
-        site.store.reserve_bytes,
+        site.store.room().kept_bytes,
     )
 
 
@@ -116,6 +116,11 @@ def _studies(session: Session, moment: datetime) -> Iterator[Metric]:
     yield family
     failed = len(figures.failed(session))
     yield _gauge("neurosieve_studies_failed", "Studies whose newest revision failed.", failed)
+    yield _gauge(
+        "neurosieve_studies_incomplete",
+        "Studies whose newest revision was read without all images.",
+        figures.incomplete(session),
+    )
     since = figures.oldest_waiting(session)
     age = (moment - since).total_seconds() if since else 0.0
     yield _gauge(

@@ -76,13 +76,14 @@ class Pages:
                 }
         except StorageError:
             told = {}
+        room = site.store.room()
         return self.page(
             request,
             "overview.html",
             alarms=found,
             known=bool(told),
-            free=site.store.free_bytes(),
-            reserve=site.store.reserve_bytes,
+            free=room.free_bytes,
+            reserve=room.kept_bytes,
             workers=workers.seen(site.store.root),
             places=site.places,
             live=True,

@@ -1,16 +1,16 @@
 """What the pages say of studies."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from sqlalchemy.orm import Session
 
-from agent.dicom import report_view
+from agent.dicom import file_reader, report_view
+from agent.errors import UnreadableInput
 from agent.status.node_view import Site
 from storage import feedback, results, studies
 from storage.errors import StorageError
@@ -25,9 +25,13 @@ from storage.records import (
     ResultObject,
     Role,
     SeriesDecision,
+    SeriesUid,
     Study,
     StudyKey,
 )
+
+# How a report names a series by what people typed into its description.
+_DESCRIPTION = re.compile(r'^(Series(?: \d+)?) ".*?" (?=\()')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +80,7 @@ class Whole:
 
     line: Line
     decisions: tuple[SeriesDecision, ...]
+    descriptions: Mapping[SeriesUid, str]  # empty where they may not be shown
     lesions: tuple[Lesion, ...]
     deliveries: tuple[Sent, ...]
     history: tuple[Feedback, ...]
@@ -101,6 +106,7 @@ def whole(site: Site, session: Session, key: StudyKey) -> Whole:
     return Whole(
         line=line(site, session, study),
         decisions=studies.series_decisions(session, key),
+        descriptions=_descriptions(site, session, key) if site.show_patient_names else {},
         lesions=results.lesions_of(session, key),
         deliveries=_sent(objects, results.deliveries_of(session, key)),
         history=tuple(feedback.history(session, study.study_uid)),
@@ -132,7 +138,12 @@ def _sent(objects: Sequence[ResultObject], deliveries: Sequence[Delivery]) -> tu
 def _report(site: Site, objects: tuple[ResultObject, ...]) -> report_view.View | None:
     first = next((one for one in objects if one.role is Role.REPORT), None)
     dataset = _dataset(site, first.path) if first else None
-    return report_view.read(dataset) if dataset is not None else None
+    if dataset is None:
+        return None
+    view = report_view.read(dataset)
+    if site.show_patient_names:
+        return view
+    return replace(view, comments=tuple(_DESCRIPTION.sub(r"\1 ", one) for one in view.comments))
 
 
 def _patient(site: Site, session: Session, key: StudyKey) -> str:
@@ -142,9 +153,20 @@ def _patient(site: Site, session: Session, key: StudyKey) -> str:
     return str(dataset.get("PatientName", "")).replace("^", " ").strip() if dataset else ""
 
 
+def _descriptions(site: Site, session: Session, key: StudyKey) -> dict[SeriesUid, str]:
+    """What each series is called, from its first image; people type names into that field."""
+    first = {one.series_uid: one.path for one in reversed(studies.instances_of(session, key))}
+    datasets = {uid: _dataset(site, path) for uid, path in first.items()}
+    return {
+        uid: str(dataset.get("SeriesDescription") or dataset.get("ProtocolName") or "")
+        for uid, dataset in datasets.items()
+        if dataset is not None
+    }
+
+
 def _dataset(site: Site, path: str) -> Dataset | None:
     try:
         file: Path = site.store.path_of(path)
-        return dcmread(file, stop_before_pixels=True)
-    except (StorageError, OSError, InvalidDicomError):
+        return file_reader.read(file, pixels=False)
+    except (StorageError, UnreadableInput):
         return None

@@ -63,7 +63,7 @@ def _by_study(
         if uid:
             studies.setdefault(uid, []).append(path)
             continue
-        reason = unreadable[0][1] if unreadable else "The file does not name its study."
+        reason = unreadable[0].sentence if unreadable else "The file does not name its study."
         inside = str(path.relative_to(source))
         name = secret.of("file", inside, inside)
         found.refuse(name, Why.UNREADABLE, _nameless(reason, [path]))

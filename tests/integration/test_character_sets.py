@@ -152,7 +152,7 @@ def test_names_come_back_equal_in_every_object(name: str, enhanced: bool, tmp_pa
         ]
         scanner = copy.ContributingEquipmentSequence[0]
         assert scanner.InstitutionName == source.InstitutionName
-    described = f'Series "{source.SeriesDescription}"'
+    described = f'Series {source.SeriesNumber} "{source.SeriesDescription}"'
     assert described in comments(copies[0])
 
 

@@ -21,6 +21,7 @@ from agent.cli import app
 from agent.demo.pacs import SimulatedPacs
 from agent.dicom import volumes
 from agent.imaging.volume import Volume
+from sources import OddSource, running_source
 from storage import studies
 from storage.database import open_database
 from storage.files import BYTES_PER_GB
@@ -35,7 +36,16 @@ def configured(folder: Path, *lines: str) -> Iterator[Path]:
     file = folder / "agent.toml"
     data = (folder / "data").as_posix()
     file.write_text(
-        "\n".join(["[node]", f'data_dir = "{data}"', "port = 0", "reserve_gb = 0.0", *lines]),
+        "\n".join(
+            [
+                "[node]",
+                f'data_dir = "{data}"',
+                "port = 0",
+                "reserve_gb = 0.0",
+                "watermark_percent = 100.0",
+                *lines,
+            ]
+        ),
         encoding="utf-8",
     )
     yield file
@@ -160,6 +170,22 @@ def test_the_doctor_fails_when_a_destination_is_away(tmp_path: Path) -> None:
     assert result.exit_code == 1
     failed = [row["check"] for row in json.loads(result.stdout) if row["result"] == "failed"]
     assert failed == ["destination pacs"]
+
+
+def test_the_doctor_warns_of_a_source_that_cannot_be_asked(tmp_path: Path) -> None:
+    """Its studies are read all the same, only later."""
+    peer = '[[peers]]\nae_title = "PACS"\nask = "find"\nport = {}\n'
+    with (
+        running_source(OddSource()) as source,
+        configured(tmp_path, peer.format(source.port)) as config,
+    ):
+        rows = run_json("doctor", "-c", config)
+    assert {"check": "peer PACS", "result": "ok", "detail": "says what it holds"} in rows
+    with configured(tmp_path, peer.format(source.port)) as config:
+        result = run("doctor", "-c", config, "--json")
+    assert result.exit_code == 0
+    (row,) = [one for one in json.loads(result.stdout) if one["check"] == "peer PACS"]
+    assert row["result"] == "warning"
 
 
 def test_the_doctor_only_warns_of_what_needs_no_hurry(tmp_path: Path) -> None:

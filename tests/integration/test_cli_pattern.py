@@ -25,7 +25,10 @@ def run(*arguments: str | Path) -> Result:
 def config(tmp_path: Path) -> Path:
     file = tmp_path / "agent.toml"
     data = (tmp_path / "data").as_posix()
-    file.write_text(f'[node]\ndata_dir = "{data}"\nport = 0\nreserve_gb = 0.0\n', encoding="utf-8")
+    file.write_text(
+        f'[node]\ndata_dir = "{data}"\nport = 0\nreserve_gb = 0.0\nwatermark_percent = 100.0\n',
+        encoding="utf-8",
+    )
     return file
 
 

@@ -9,11 +9,13 @@ import pytest
 from sqlalchemy.orm import Session
 
 from agent import liveness
-from agent.engine import Jobs, Patience, Worker
+from agent.engine import Patience, Worker
 from agent.errors import AgentError, ConfigurationError, PeerError
+from agent.jobs import Jobs
 from running import wait_until
 from storage import registry, studies
 from storage.database import Database
+from storage.errors import StorageError, StoreFull
 from storage.records import (
     TERMINAL_STATES,
     Instance,
@@ -76,6 +78,7 @@ class FakeDelivery:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.problems: list[str] = []
+        self.errors: list[Exception] = []
         self.tries = 0
 
     def plan(self, session: Session, key: StudyKey) -> tuple[str, ...]:
@@ -84,6 +87,8 @@ class FakeDelivery:
 
     def deliver(self, key: StudyKey, destination: str) -> str:
         self.tries += 1
+        if self.errors:
+            raise self.errors.pop(0)
         return self.problems.pop(0) if self.problems else ""
 
     def finish(self, session: Session, key: StudyKey) -> None:
@@ -222,6 +227,37 @@ def test_after_the_last_try_the_failure_is_reported_without_quoting_the_data(ben
         bench.wait_for_end(study)
     last = bench.analysis.calls[-1][0]
     assert last == "give up: An internal error (ValueError) stopped the analysis."
+
+
+@pytest.mark.parametrize("error", [StoreFull("full"), StorageError("away")], ids=["full", "away"])
+def test_a_full_disk_or_a_database_that_is_away_fails_no_study(
+    bench: Bench, error: StorageError
+) -> None:
+    """Its run ends, and it gets another one until there is room again."""
+    bench.analysis.errors = [error] * 7  # two runs of three tries, and one more
+    study = bench.complete_study("1.2.3")
+    bench.submit(study)
+    with bench.working():
+        for _ in range(2):
+            wait_until(
+                lambda: not bench.jobs.is_live(bench.state(study)), timeout_seconds=20, what="a run"
+            )
+            assert bench.state(study).state is StudyState.ANALYSING
+            assert liveness.reconcile(bench.database, bench.jobs) == 1
+        ended = bench.wait_for_end(study)
+    assert (ended.state, ended.error) == (StudyState.DELIVERED, None)
+    assert not [name for name, _ in bench.analysis.calls if name.startswith("give up")]
+
+
+def test_a_delivery_that_the_database_breaks_off_starts_again(bench: Bench) -> None:
+    bench.delivery.errors = [StorageError("away")] * 3
+    study = bench.complete_study("1.2.3")
+    bench.submit(study)
+    with bench.working():
+        wait_until(lambda: bench.delivery.tries == 3, timeout_seconds=20, what="three tries")
+        wait_until(lambda: not bench.jobs.is_live(study), timeout_seconds=20, what="their end")
+        assert liveness.reconcile(bench.database, bench.jobs) == 1
+        assert bench.wait_for_end(study).state is StudyState.DELIVERED
 
 
 def test_a_dead_destination_repeats_only_the_delivery(bench: Bench) -> None:

@@ -423,7 +423,7 @@ def test_a_taken_port_is_reported(node: ReceivingNode) -> None:
         host=HOST,
         port=node.listener.port,
         store=node.store,
-        receipts=Receipts(node.database),
+        receipts=Receipts(node.database, node.store),
         is_ours=lambda _: False,
     )
     with pytest.raises(OSError, match="in use"):

@@ -1,6 +1,7 @@
 """Rows in batches, and rows made again from the files: with a real database and real files."""
 
 import dataclasses
+import errno
 import threading
 import time
 from collections.abc import Iterator
@@ -10,11 +11,12 @@ from pathlib import Path
 import pytest
 
 import builders
-from agent.dicom import part10, receipts
+from agent.dicom import part10, recovery
 from agent.dicom.receipts import Receipts
 from reception import (
     ReceivingNode,
     association_to,
+    encoded,
     migrated_database,
     receiving_node,
     store_dataset,
@@ -33,6 +35,11 @@ def database(tmp_path: Path) -> Iterator[Database]:
     database = migrated_database(tmp_path)
     yield database
     database.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FileStore:
+    return FileStore(tmp_path / "files", reserve_bytes=0)
 
 
 def instance(number: int) -> Instance:
@@ -55,8 +62,10 @@ def recorded(database: Database) -> set[str]:
         return {one.sop_uid for one in studies.instances_of(session, KEY)}
 
 
-def test_everything_added_is_in_the_database_after_a_flush(database: Database) -> None:
-    rows = Receipts(database)
+def test_everything_added_is_in_the_database_after_a_flush(
+    database: Database, store: FileStore
+) -> None:
+    rows = Receipts(database, store)
     rows.start()
     added = [instance(number) for number in range(100)]
     for one in added:
@@ -66,8 +75,8 @@ def test_everything_added_is_in_the_database_after_a_flush(database: Database) -
     rows.stop()
 
 
-def test_rows_come_without_a_flush_too(database: Database) -> None:
-    rows = Receipts(database, flush_seconds=0.01)
+def test_rows_come_without_a_flush_too(database: Database, store: FileStore) -> None:
+    rows = Receipts(database, store, flush_seconds=0.01)
     rows.start()
     rows.add(instance(1))
     deadline = time.monotonic() + 10
@@ -77,22 +86,22 @@ def test_rows_come_without_a_flush_too(database: Database) -> None:
     rows.stop()
 
 
-def test_stopping_commits_what_waits(database: Database) -> None:
-    rows = Receipts(database, flush_seconds=60)
+def test_stopping_commits_what_waits(database: Database, store: FileStore) -> None:
+    rows = Receipts(database, store, flush_seconds=60)
     rows.start()
     rows.add(instance(1))
     rows.stop()
     assert recorded(database) == {"1.2.3.4.1"}
 
 
-def test_nothing_is_lost_while_the_database_is_away(tmp_path: Path) -> None:
+def test_nothing_is_lost_while_the_database_is_away(tmp_path: Path, store: FileStore) -> None:
     """A folder in the place of the file stands for any database that does not answer."""
     database = migrated_database(tmp_path)
     file, away = tmp_path / "node.sqlite", tmp_path / "away.sqlite"
     database.close()
     file.replace(away)
     file.mkdir()  # SQLite cannot open a folder
-    rows = Receipts(database)
+    rows = Receipts(database, store)
     rows.start()
     rows.add(instance(1))
     assert not rows.flush(timeout_seconds=0.3)
@@ -106,9 +115,9 @@ def test_nothing_is_lost_while_the_database_is_away(tmp_path: Path) -> None:
 
 
 def test_one_row_that_is_refused_does_not_hold_up_the_others(
-    database: Database, caplog: pytest.LogCaptureFixture
+    database: Database, store: FileStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rows = Receipts(database, flush_seconds=60)
+    rows = Receipts(database, store, flush_seconds=60)
     impossible = dataclasses.replace(instance(2), sop_class_uid=None)  # type: ignore[arg-type]
     rows.start()
     for one in (instance(1), impossible, instance(3)):
@@ -119,17 +128,99 @@ def test_one_row_that_is_refused_does_not_hold_up_the_others(
     rows.stop()
 
 
-def test_a_slow_database_slows_the_sender_but_never_stops_it(database: Database) -> None:
-    rows = Receipts(database, maximum_waiting=1, patience_seconds=0.05)
+def kept_images(store: FileStore, numbers: range) -> list[Instance]:
+    """Images that lie in the store, as the listener hands them over."""
+    kept = []
+    for image in builders.flair_series(slices=len(numbers)):
+        content = encoded(image)
+        syntax = str(image.file_meta.TransferSyntaxUID)
+        digest = part10.content_sha256(memoryview(content), syntax)
+        header = part10.file_header(
+            sop_class_uid=image.SOPClassUID,
+            sop_uid=image.SOPInstanceUID,
+            transfer_syntax_uid=syntax,
+            source_ae="MODALITY",
+        )
+        stored, _ = store.keep_image(image.StudyInstanceUID, digest, [header, content])
+        kept.append(
+            dataclasses.replace(
+                instance(1),
+                study_uid=image.StudyInstanceUID,
+                series_uid=image.SeriesInstanceUID,
+                sop_uid=image.SOPInstanceUID,
+                path=stored.path,
+                content_sha256=digest,
+            )
+        )
+    return kept
+
+
+def test_the_queue_stays_bounded_while_the_database_is_locked_and_no_row_is_lost(
+    database: Database, store: FileStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What finds no place in the queue gets its row from its file; until then its study is open."""
+    rows = Receipts(database, store, maximum_waiting=3, patience_seconds=0.05)
+    images = kept_images(store, range(12))
     with database.begin():  # holds the only writer's place
         rows.start()
         begun = time.monotonic()
-        for number in range(4):
-            rows.add(instance(number))
-        assert 0.1 < time.monotonic() - begun < 5
+        for one in images:
+            rows.add(one)
+        assert time.monotonic() - begun < 5
+        assert len(rows._waiting) == 3
+        assert rows.waiting_count == 12
+        assert rows.waiting_studies() == {images[0].study_uid}
     assert rows.flush()
-    assert len(recorded(database)) == 4
+    assert rows.waiting_count == 0
+    assert rows.waiting_studies() == frozenset()
+    with database.read() as session:
+        found = studies.instances_of(session, KEY_OF_BUILDERS)
+    assert {one.sop_uid for one in found} == {one.sop_uid for one in images}
+    assert [one.action for one in caplog.records].count("receipts_full") == 1  # type: ignore[attr-defined]
+    later = instance(99)
+    rows.add(later)  # there is room in the queue again
+    assert rows.flush()
+    assert recorded(database) == {later.sop_uid}
     rows.stop()
+
+
+def test_of_two_contents_the_later_one_holds_though_the_queue_was_full(
+    database: Database, store: FileStore
+) -> None:
+    first, *others = kept_images(store, range(3))
+    rows = Receipts(database, store, maximum_waiting=1, patience_seconds=0.01)
+    changed = builders.flair_series(slices=3)[0]
+    changed.SeriesDescription = "changed"
+    content = encoded(changed)
+    digest = part10.content_sha256(memoryview(content), str(changed.file_meta.TransferSyntaxUID))
+    header = store.read(first.path)[: -len(encoded(builders.flair_series(slices=3)[0]))]
+    with database.begin():
+        rows.start()
+        for one in (*others, first):
+            rows.add(one)
+        kept, _ = store.keep_image(first.study_uid, digest, [header, content])
+        rows.add(dataclasses.replace(first, path=kept.path, content_sha256=digest))
+    assert rows.flush()
+    with database.read() as session:
+        found = studies.instances_of(session, KEY_OF_BUILDERS)
+    assert {one.path for one in found if one.sop_uid == first.sop_uid} == {kept.path}
+    rows.stop()
+
+
+def test_an_unreadable_file_keeps_no_other_from_its_row(
+    database: Database, store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, *good = kept_images(store, range(3))
+    file = store.path_of(bad.path)
+    read = Path.read_bytes
+
+    def broken(path: Path) -> bytes:
+        if path == file:
+            raise OSError(errno.EIO, "Input/output error")
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", broken)
+    assert recovery.rebuild(store, database) == len(good)
 
 
 @pytest.fixture
@@ -150,7 +241,7 @@ def rebuilt(node: ReceivingNode, folder: Path) -> tuple[int, tuple[Instance, ...
     """Rebuild all rows in a new database; how many were made and what a study then holds."""
     folder.mkdir()
     database = migrated_database(folder)
-    count = receipts.rebuild(node.store, database)
+    count = recovery.rebuild(node.store, database)
     with database.read() as session:
         found = studies.instances_of(session, KEY_OF_BUILDERS)
     database.close()
@@ -172,7 +263,7 @@ def test_lost_rows_are_made_from_the_files(node: ReceivingNode, tmp_path: Path) 
 
 
 def test_files_that_have_rows_are_left_alone(node: ReceivingNode) -> None:
-    assert receipts.rebuild(node.store, node.database) == 0
+    assert recovery.rebuild(node.store, node.database) == 0
 
 
 def test_a_damaged_file_is_set_aside_and_the_others_are_read(
@@ -203,8 +294,8 @@ def test_a_receipt_and_its_rebuilt_row_agree_on_the_digest(node: ReceivingNode) 
         assert path.endswith(f"/{digest}.dcm")
 
 
-def test_no_thread_is_left_behind(database: Database) -> None:
-    rows = Receipts(database)
+def test_no_thread_is_left_behind(database: Database, store: FileStore) -> None:
+    rows = Receipts(database, store)
     rows.start()
     rows.stop()
     assert "receipts" not in {thread.name for thread in threading.enumerate()}

@@ -1,6 +1,6 @@
 """The report says what the analysis said, for every study, and says so to machines too."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from pydicom.uid import UID
 import builders
 import results
 from agent.dicom import volumes
-from agent.dicom.objects import report, segmentation
+from agent.dicom.objects import report, segmentation, sentences
 from agent.dicom.objects.context import ResultContext
 from storage import records
 from validators import dciodvfy_errors
@@ -138,10 +138,24 @@ def test_the_report_tells_how_the_result_came_about() -> None:
     case = results.analysed(builders.flair_series())
     words = texts(built(case))
     assert case.context.completion_evidence in words
-    assert 'Series "AX T2 FLAIR" (MR, 24 images) read: axial T2-FLAIR of the head' in words
+    assert 'Series 4 "AX T2 FLAIR" (MR, 24 images) read: axial T2-FLAIR of the head' in words
     assert "a" * 64 in words
     assert "thresholds 1" in words
     assert coded(built(case), "INTENDEDUSE") == ["RESEARCHONLY"]
+
+
+@pytest.mark.parametrize("make", [results.analysed, results.not_analysed])
+def test_a_study_that_lacked_images_is_called_incomplete(
+    make: Callable[[list[Dataset]], Any],
+) -> None:
+    """In the impression, which may be all that is read; what is missing stands in the comments."""
+    made = make(builders.flair_series())
+    whole = made if isinstance(made, ResultContext) else made.context
+    evidence = "Incomplete: 20 of the 24 images that PACS holds were received."
+    lacking = replace(whole, completion_evidence=evidence)
+    assert "INCOMPLETE" not in sentences.impression(whole)
+    assert "THE STUDY WAS INCOMPLETE" in sentences.impression(lacking)
+    assert f"Completeness of the study: {evidence}" in sentences.comments(lacking)
 
 
 def test_without_frame_of_reference_lesions_are_outlined_and_fully_measured(
@@ -194,7 +208,7 @@ def test_words_that_the_character_set_lacks_do_not_stop_the_report(tmp_path: Pat
     results.encoded(dataset)
     path = tmp_path / "report.dcm"
     dataset.save_as(path, enforce_file_format=True)
-    assert 'Series "Tête axiale"' in texts(dcmread(path))
+    assert 'Series 4 "Tête axiale"' in texts(dcmread(path))
     assert "Completeness of the study: ????" in texts(dcmread(path))
 
 

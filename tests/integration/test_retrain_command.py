@@ -61,7 +61,8 @@ class Site:
         self.file = folder / "agent.toml"
         self.file.write_text(
             f'[node]\nae_title = "NEUROSIEVE"\ndata_dir = "{self.data.as_posix()}"\n'
-            f'reserve_gb = 0.0\n[model]\nfolder = "{base.as_posix()}"\nprovider = "cpu"\n'
+            f"reserve_gb = 0.0\nwatermark_percent = 100.0\n"
+            f'[model]\nfolder = "{base.as_posix()}"\nprovider = "cpu"\n'
         )
 
     def command(self, *arguments: str) -> list[str]:

@@ -195,7 +195,8 @@ def test_prometheus_comes_in_with_its_token(tmp_path: Path) -> None:
     users.add(bootstrap.users_file(values), "anna", PASSWORD)
     with served(values) as (server, _), visitor(server) as client:
         right = {"Authorization": "Bearer s3cret"}
-        assert "neurosieve_studies" in client.get("/metrics", headers=right).text
+        text = client.get("/metrics", headers=right).text
+        assert "neurosieve_studies_incomplete 0.0" in text
         assert client.get("/", headers=right).status_code == 303
         wrong = {"Authorization": "Bearer other", "Accept": "*/*"}
         assert client.get("/metrics", headers=wrong).status_code == 401

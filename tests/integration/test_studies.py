@@ -9,7 +9,7 @@ import pytest
 
 import together
 from received import NOW, UID, image, images
-from storage import studies
+from storage import figures, studies
 from storage.database import Database, open_database
 from storage.errors import Conflict, NotFound
 from storage.records import (
@@ -137,6 +137,21 @@ class TestReceiving:
         record(database, image(2))
         assert get(database).last_received_at == LATER
         assert get(database).first_received_at == image(2).received_at
+
+    def test_what_arrived_is_counted_by_series(self, database: Database) -> None:
+        """Images that come again are neither counted nor the newest; replaced ones neither."""
+        other = SeriesUid("1.2.99")
+        record(database, image(1), image(2, received_at=LATER), image(3, series_uid=other))
+        record(database, image(1, received_at=LATER + timedelta(hours=1)))
+        record(database, image(3, series_uid=other, content="changed"))
+        with database.read() as session:
+            found = {one.series_uid: one for one in studies.arrived(session, FIRST)}
+        assert {uid: one.instance_count for uid, one in found.items()} == {
+            image().series_uid: 2,
+            other: 1,
+        }
+        assert found[image().series_uid].newest_at == LATER
+        assert found[other].newest_at == image(3).received_at
 
     def test_a_changed_duplicate_takes_the_place_of_the_older_one(self, database: Database) -> None:
         record(database, *images(2))
@@ -364,6 +379,29 @@ class TestStates:
         assert study.completed_at == NOW
         assert study.completion_evidence == "quiet for 10 s"
 
+    def test_an_image_that_came_meanwhile_keeps_a_study_open(self, database: Database) -> None:
+        """What was decided was about one image less."""
+        record(database, *images(2))
+        with database.begin() as session, pytest.raises(Conflict, match="another image"):
+            studies.complete(session, FIRST, evidence="quiet", now=NOW, instance_count=1)
+        assert get(database).state is StudyState.RECEIVING
+        with database.begin() as session:
+            studies.complete(session, FIRST, evidence="quiet", now=NOW, instance_count=2)
+
+    def test_a_study_that_lacked_images_stays_known_as_incomplete(self, database: Database) -> None:
+        bring_to(database, StudyState.DELIVERED, StudyKey("1.2.3#1"))
+        record(database, *images(2))
+        with database.begin() as session:
+            lacking = "Incomplete: 2 of the 3 images that PACS holds were received."
+            studies.complete(session, FIRST, evidence=lacking, now=NOW)
+            studies.cancel(session, FIRST, now=NOW, why="a test")
+            again = studies.open_again(session, StudyUid(UID), now=NOW)
+        assert get(database).is_incomplete
+        assert again.is_incomplete
+        assert not get(database, StudyKey("1.2.3#1")).is_incomplete
+        with database.read() as session:
+            assert figures.incomplete(session) == 1  # the newest revision of one study
+
     def test_a_study_is_completed_once(self, database: Database) -> None:
         record(database, image())
         complete(database)
@@ -526,8 +564,8 @@ class TestFinding:
 def decision(number: int, *, chosen: bool = False) -> SeriesDecision:
     return SeriesDecision(
         series_uid=SeriesUid(f"{UID}.{number}"),
-        modality="MR",
-        description="AX T2 FLAIR\0",
+        number=number,
+        modality="MR\0",
         instance_count=24,
         chosen=chosen,
         reason="inversion time 2500 ms" if chosen else "a localizer",
@@ -548,4 +586,4 @@ def test_series_decisions_come_back_in_their_order_and_replace_older_ones(
         (f"{UID}.9", True),
         (f"{UID}.1", False),
     ]
-    assert kept[0] == replace(decision(9, chosen=True), description="AX T2 FLAIR")
+    assert kept[0] == replace(decision(9, chosen=True), modality="MR")

@@ -59,9 +59,9 @@ def test_brainix_is_routed_analysed_and_returned(tmp_path: Path, shared_data: Pa
     assert view.states == [StudyState.DELIVERED]  # one revision: what came back made no new one
     assert found["MR"] == len(images)
     assert (found["SR"], found["SEG"], found["OT"]) == (1, 1, 22)  # a picture a FLAIR slice
-    chosen = [decision.description for decision in view.decisions if decision.chosen]
+    chosen = [decision.reason for decision in view.decisions if decision.chosen]
     assert len(chosen) == 1
-    assert "FLAIR" in chosen[0].upper()
+    assert "FLAIR by its name" in chosen[0]
     for dataset in (returned[0], returned[1], returned[-1]):
         assert dciodvfy_errors(dataset, tmp_path) == []
 

@@ -27,5 +27,6 @@ def test_headers_are_read_and_each_other_file_is_named_with_its_fault(tmp_path: 
 
     assert [header.SOPInstanceUID for header in headers] == [dataset.SOPInstanceUID]
     assert "PixelData" not in headers[0]
-    assert [path for path, _ in unreadable] == list(bad)
-    assert all(bad[path](said) for path, said in unreadable)
+    assert [one.path for one in unreadable] == list(bad)
+    assert all(bad[one.path](one.sentence) for one in unreadable)
+    assert [one.damaged for one in unreadable] == [False, True, True]

@@ -1,10 +1,14 @@
 """The configuration: file, environment, defaults, and what is said about mistakes."""
 
+import re
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from agent import settings
+from agent import bootstrap, settings
+from agent.dicom.peer import Destination
+from agent.dicom.web import WebDestination
 from agent.errors import ConfigurationError
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "agent.example.toml"
@@ -171,3 +175,53 @@ def test_a_destination_gets_what_it_says_and_otherwise_what_all_get(tmp_path: Pa
 def test_a_wrong_profile_is_refused_with_a_sentence(tmp_path: Path, line: str, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         settings.load(written(tmp_path, DESTINATION + line))
+
+
+ASKED = '[[peers]]\nae_title = "PACS"\nask = "find"\n'
+QIDO = ASKED + 'url = "https://pacs/dicom-web/"\n'
+
+
+def test_a_peer_is_asked_only_where_it_is_said(tmp_path: Path) -> None:
+    loaded = settings.load(written(tmp_path, ASKED + '[[peers]]\nae_title = "MR"\nport = 104\n'))
+    assert [one.ask for one in loaded.peers] == ["find", "off"]
+    assert bootstrap.sources(loaded).keys() == {"PACS"}
+
+
+def test_a_peer_is_asked_by_dicomweb_and_sends_by_c_move(tmp_path: Path) -> None:
+    text = QIDO.replace("find", "move") + 'username = "a"\npassword = "b"\nca_file = "c"\n'
+    loaded = settings.load(written(tmp_path, text + '[node]\nae_title = "NODE"\n'))
+    source = bootstrap.sources(loaded)["PACS"]
+    assert source.at == WebDestination(
+        name="PACS",
+        url="https://pacs/dicom-web",
+        username="a",
+        password=SecretStr("b"),
+        ca_file=Path("c"),
+    )
+    assert source.mover == Destination(name="PACS", ae_title="PACS", host="127.0.0.1", port=104)
+    assert source.calling_ae == "NODE"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (ASKED.replace("find", "get"), "peers.0.ask"),
+        (QIDO.replace("find", "off"), 'url needs ask = "find" or ask = "move"'),
+        (ASKED + 'token = "a"\n', "token needs url"),
+        (QIDO + 'username = "a"\n', "username needs password"),
+        (QIDO.replace("https", "http") + 'ca_file = "a"\n', "begins with https"),
+        (QIDO.replace("https", "ftp"), "peers.0.url"),
+        (ASKED + 'host = "10.0.0.0/8"\n', 'ask = "find" needs one host'),
+        (QIDO.replace("find", "move") + 'host = "10.0.0.0/8"\n', 'ask = "move" needs one host'),
+        ('[completion]\nexpected_series = ["("]\n', "no regular expression"),
+        ("[completion]\nwait_seconds = -1\n", "completion.wait_seconds"),
+    ],
+)
+def test_a_mistake_in_what_may_be_asked_is_named(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(sentence)):
+        settings.load(written(tmp_path, text))
+
+
+def test_a_network_of_senders_may_be_asked_at_one_url(tmp_path: Path) -> None:
+    (one,) = settings.load(written(tmp_path, QIDO + 'host = "10.0.0.0/8"\n')).peers
+    assert one.ask == "find"

@@ -1,7 +1,10 @@
 """What a report says in words: the verdict, what was read, and how the result came about."""
 
+from pydicom.dataset import Dataset
+
+from agent.dicom.frames import Frame
 from agent.dicom.objects.context import ResultContext
-from storage.records import Outcome, Pattern, SeriesDecision
+from storage.records import INCOMPLETE, Outcome, Pattern, SeriesDecision
 
 _RESEARCH = "Research use only, not for diagnosis."
 
@@ -11,15 +14,27 @@ def impression(context: ResultContext) -> str:
     analysis = context.analysis
     if analysis.outcome is Outcome.NOT_ANALYSED:
         why = analysis.reason or "No reason was recorded."
-        return f"NOT ANALYSED: this is no statement about the patient. {why} {_RESEARCH}"
+        limits = " ".join([why, *_incomplete(context), _RESEARCH])
+        return f"NOT ANALYSED: this is no statement about the patient. {limits}"
     if analysis.outcome is Outcome.NO_ABNORMALITY:
         nothing = "No abnormality detected by the model. Disease is not ruled out by this."
-        return " ".join([nothing, *context.remarks, _scores(context), _RESEARCH])
+        return " ".join([nothing, *_limits(context), _scores(context), _RESEARCH])
     count = len(context.lesions)
     volume_ml = sum(lesion.volume_ml for lesion in context.lesions)
     regions = "1 abnormal region" if count == 1 else f"{count} abnormal regions"
     found = f"{regions} found, {volume_ml:.1f} ml in all."
-    return " ".join([found, *_pattern(context), *context.remarks, _scores(context), _RESEARCH])
+    return " ".join([found, *_pattern(context), *_limits(context), _scores(context), _RESEARCH])
+
+
+def _limits(context: ResultContext) -> list[str]:
+    return [*_incomplete(context), *context.remarks]
+
+
+def _incomplete(context: ResultContext) -> list[str]:
+    """What is missing stands in the comments; that something is, must not be overlooked."""
+    if INCOMPLETE not in context.completion_evidence:
+        return []
+    return ["THE STUDY WAS INCOMPLETE when it was read; the comments say what is missing."]
 
 
 def comments(context: ResultContext) -> list[str]:
@@ -32,7 +47,7 @@ def comments(context: ResultContext) -> list[str]:
     )
     return [
         f"Completeness of the study: {context.completion_evidence}",
-        *map(_decision, context.decisions),
+        *(_decision(context, one) for one in context.decisions),
         *_replaced(context),
         replay,
     ]
@@ -75,8 +90,16 @@ def _scores(context: ResultContext) -> str:
     return f"Study score {score:.4g}, p = {p_value:.3g}."
 
 
-def _decision(decision: SeriesDecision) -> str:
+def _decision(context: ResultContext, decision: SeriesDecision) -> str:
     verb = "read" if decision.chosen else "not read"
     images = "1 image" if decision.instance_count == 1 else f"{decision.instance_count} images"
-    name = decision.description or "without description"
-    return f'Series "{name}" ({decision.modality}, {images}) {verb}: {decision.reason}'
+    name = f"Series {decision.number}{_described(context, decision)}"
+    return f"{name} ({decision.modality}, {images}) {verb}: {decision.reason}"
+
+
+def _described(context: ResultContext, decision: SeriesDecision) -> str:
+    """The series' own description: the report stays with the patient, unlike the database."""
+    own = (one for one in context.study if one.get("SeriesInstanceUID") == decision.series_uid)
+    first = Frame(next(own, Dataset()))
+    text = first.text("SeriesDescription") or first.text("ProtocolName")
+    return f' "{text}"' if text else ""

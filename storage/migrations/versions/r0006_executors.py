@@ -1,13 +1,13 @@
 """Which executors live, and how often a run was taken over from a dead one.
 
-Revision 0006, after 0004, 2026-11-26
+Revision 0006, after 0005, 2026-11-26
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0004"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

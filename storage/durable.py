@@ -1,0 +1,77 @@
+"""Writes that survive power loss: temp file, fsync, rename, fsync of the directory."""
+
+import contextlib
+import hashlib
+import os
+import sys
+import uuid
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+
+PART = ".part"
+
+
+def write(target: Path, parts: Sequence[bytes | memoryview]) -> tuple[str, int]:
+    """Put a whole file in its place; its SHA-256 and its size in bytes.
+
+    Raises OSError, and then leaves no file. A failed fsync counts as a failed write: the kernel may
+    have dropped the pages, so neither a second fsync nor a look at the file would tell the truth.
+    """
+    temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}{PART}")
+    digest, size_bytes = hashlib.sha256(), 0
+    try:
+        with temporary.open("xb") as file:
+            for part in parts:
+                size_bytes += file.write(part)
+                digest.update(part)
+            file.flush()
+            _sync(file.fileno())
+        temporary.replace(target)
+    except BaseException:
+        remove(temporary)
+        raise
+    try:
+        sync_folder(target.parent)
+    except OSError:
+        remove(target)
+        raise
+    return digest.hexdigest(), size_bytes
+
+
+def make_folder(folder: Path, *, within: Path) -> None:
+    """Make a folder, and see to it that every entry on the way from `within` survives."""
+    there = within if folder != within else _nearest_existing(within.parent)
+    folder.mkdir(parents=True, exist_ok=True)
+    for made in takewhile(lambda path: path != there, [folder, *folder.parents]):
+        sync_folder(made.parent)
+
+
+def remove(file: Path) -> None:
+    """Remove a file if the disk lets us; what stays is swept later."""
+    with contextlib.suppress(OSError):
+        file.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the entries of a folder durable."""
+    if sys.platform == "win32":  # folders cannot be opened there; NTFS journals the rename
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    if sys.platform == "darwin":  # there os.fsync stops at the drive's cache
+        import fcntl
+
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(descriptor)
+
+
+def _nearest_existing(folder: Path) -> Path:
+    return next(path for path in [folder, *folder.parents] if path.exists())
