@@ -43,11 +43,12 @@ from agent.dicom.transport import AnyDestination
 from agent.dicom.web import WebDestination
 from agent.drift import Rule
 from agent.drift_watch import DriftWatch, Hold, never
-from agent.engine import Jobs, Patience, Worker
+from agent.engine import Patience, Worker
 from agent.errors import ConfigurationError
 from agent.housekeeping import Housekeeping
 from agent.inference import OnnxModel, Provider
 from agent.inquiries import Inquiries
+from agent.jobs import Jobs
 from agent.liveness import Heart
 from agent.model_store import ModelStore
 from agent.models_in_use import Models

@@ -11,8 +11,8 @@ from typing import Protocol
 
 from agent import audit_trail, completeness
 from agent.completeness import Limits, Step
-from agent.engine import Jobs
 from agent.inquiries import Inquiries
+from agent.jobs import Jobs
 from storage import studies
 from storage.database import Database
 from storage.errors import Conflict, StorageError

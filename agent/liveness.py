@@ -14,8 +14,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
-from agent.engine import TRAINING_QUEUE, Jobs, Run
 from agent.errors import ConfigurationError
+from agent.jobs import TRAINING_QUEUE, Jobs, Run
 from storage import executors, studies
 from storage.database import Database, open_database
 from storage.errors import StorageError

@@ -15,9 +15,10 @@ from agent.completion import Completion
 from agent.dicom import recovery
 from agent.dicom.listener import Listener
 from agent.dicom.receipts import Receipts
-from agent.engine import Jobs, Worker
+from agent.engine import Worker
 from agent.errors import ConfigurationError
 from agent.housekeeping import Housekeeping
+from agent.jobs import Jobs
 from agent.liveness import Heart, Strays
 from agent.status import workers
 from agent.status.server import StatusServer

@@ -6,8 +6,8 @@ from typing import Protocol
 from dbos import DBOS
 
 from agent import engine
-from agent.engine import TRAINING_QUEUE, Jobs
 from agent.errors import AgentError
+from agent.jobs import TRAINING_QUEUE, Jobs
 from storage import training
 from storage.database import Database
 from storage.errors import StorageError

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent import stored_studies, training_order
-from agent.engine import Jobs
 from agent.errors import ConfigurationError
+from agent.jobs import Jobs
 from agent.stored_studies import Query
 from agent.training_order import Order
 from storage import audit, studies, training

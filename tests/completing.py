@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from agent.completeness import Limits
 from agent.completion import Completion
 from agent.dicom.holdings import Source
-from agent.engine import Jobs
 from agent.inquiries import Inquiries, Pauses
+from agent.jobs import Jobs
 from reception import ReceivingNode, association_to, store_dataset
 from running import wait_until
 from sources import OddSource

@@ -21,7 +21,7 @@ from agent.cli.border import (
 
 if TYPE_CHECKING:
     from agent.cli.opened import Opened
-    from agent.engine import Jobs
+    from agent.jobs import Jobs
     from agent.node import Training
     from agent.training_order import Order
     from agent.training_requests import Desk
@@ -90,8 +90,8 @@ def retrain(
     Example: neurosieve retrain --data scans --steps 40
     """
     from agent import training_requests
-    from agent.engine import Jobs
     from agent.errors import ConfigurationError
+    from agent.jobs import Jobs
 
     with opened.node(config) as node:
         jobs = Jobs(node.database)

@@ -135,7 +135,7 @@ def retry(study: StudyArgument, config: ConfigOption = None) -> None:
     Example: neurosieve studies retry 2.25.2156
     """
     from agent import audit_trail
-    from agent.engine import Jobs
+    from agent.jobs import Jobs
     from storage import studies as stored
 
     storage = _open(config)
@@ -168,7 +168,7 @@ def reprocess(
     Example: neurosieve studies reprocess 2.25.2156 --model candidate
     """
     from agent import audit_trail, bootstrap, settings
-    from agent.engine import Jobs
+    from agent.jobs import Jobs
     from storage import studies as stored
 
     if model is not None:  # a folder that cannot be loaded is refused now, not in the worker
@@ -236,7 +236,7 @@ def cancel(
     Example: neurosieve studies cancel 2.25.2156 --why "sent twice"
     """
     from agent import audit_trail
-    from agent.engine import Jobs
+    from agent.jobs import Jobs
     from storage import studies as stored
 
     storage = _open(config)

@@ -13,7 +13,7 @@ from agent import audit_trail
 from agent.audit_trail import Seldom, Trail
 from agent.completion import Completion
 from agent.dicom.front_door import FrontDoor, Sender
-from agent.engine import Jobs
+from agent.jobs import Jobs
 from received import image
 from reception import HOST, association_to, receiving_node
 from running import wait_until

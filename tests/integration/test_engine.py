@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy.orm import Session
 
 from agent import liveness
-from agent.engine import Jobs, Patience, Worker
+from agent.engine import Patience, Worker
 from agent.errors import AgentError, ConfigurationError, PeerError
+from agent.jobs import Jobs
 from running import wait_until
 from storage import registry, studies
 from storage.database import Database

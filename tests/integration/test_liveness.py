@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from agent import liveness
-from agent.engine import Jobs
 from agent.errors import ConfigurationError
+from agent.jobs import Jobs
 from agent.liveness import Heart, Strays
 from running import wait_until
 from storage import executors, studies
