@@ -12,18 +12,16 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from agent import inference, training_order
+from agent import entrances, inference, training_order
 from agent.completion import Completion
 from agent.composition import Appearance
 from agent.delivery import DeliverySteps
-from agent.dicom import series, tls
-from agent.dicom.admission import Quota, TlsEntrance
-from agent.dicom.front_door import FrontDoor, Sender
+from agent.dicom import series
 from agent.dicom.listener import Listener
 from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Slices, Syntax
 from agent.dicom.peer import Destination
 from agent.dicom.receipts import Receipts
-from agent.dicom.tls import TlsFiles
+from agent.dicom.tls import Identity
 from agent.dicom.transport import AnyDestination
 from agent.dicom.web import WebDestination
 from agent.drift import Rule
@@ -34,7 +32,7 @@ from agent.inference import OnnxModel, Provider
 from agent.model_store import ModelStore
 from agent.models_in_use import Models
 from agent.node import Node, Reception, Training, Work
-from agent.settings import DestinationSettings, ResultSettings, Settings, TlsSettings
+from agent.settings import DestinationSettings, ResultSettings, Settings
 from agent.status import application, users
 from agent.status import node_view as status
 from agent.status.server import Address, StatusServer
@@ -153,12 +151,11 @@ def series_rules(settings: Settings) -> series.SeriesRules:
 
 def destinations(settings: Settings) -> tuple[AnyDestination, ...]:
     """Where results go."""
-    files = tls_files(settings.tls)
-    identity = tls.for_calls(files) if files is not None else None
+    identity = entrances.identity_for_calls(settings.tls)
     return tuple(_destination(one, identity) for one in settings.destinations)
 
 
-def _destination(one: DestinationSettings, identity: tls.Identity | None) -> AnyDestination:
+def _destination(one: DestinationSettings, identity: Identity | None) -> AnyDestination:
     if one.transport == "stow":
         return WebDestination(
             **one.model_dump(include={one.name for one in fields(WebDestination)})
@@ -284,34 +281,6 @@ def training(settings: Settings, storage: Storage, jobs: Jobs) -> Training:
     return Training(worker=worker, lock=FileLock(data_dir / "training.lock"))
 
 
-def front_door(settings: Settings) -> FrontDoor:
-    """Who may send to this node."""
-    senders = [
-        Sender(ae_title=one.ae_title, host=one.host, certificate=one.certificate)
-        for one in settings.peers
-    ]
-    return FrontDoor(senders, anyone=settings.node.accept == "anyone")
-
-
-def tls_files(wanted: TlsSettings) -> TlsFiles | None:
-    """The files of [tls], where it is on."""
-    if wanted.certificate_file is None or wanted.key_file is None or wanted.ca_file is None:
-        return None
-    return TlsFiles(
-        certificate_file=wanted.certificate_file,
-        key_file=wanted.key_file,
-        ca_file=wanted.ca_file,
-    )
-
-
-def _tls_entrance(wanted: TlsSettings) -> TlsEntrance | None:
-    files = tls_files(wanted)
-    if files is None:
-        return None
-    identity = tls.for_callers(files, client_certificates=wanted.client_certificates)
-    return TlsEntrance(port=wanted.port, identity=identity)
-
-
 def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
     receipts = Receipts(storage.database)
 
@@ -326,14 +295,9 @@ def _reception(settings: Settings, storage: Storage, jobs: Jobs) -> Reception:
         store=storage.store,
         receipts=receipts,
         is_ours=is_ours,
-        door=front_door(settings),
-        quota=Quota(
-            associations=settings.node.maximum_associations,
-            associations_per_peer=settings.node.maximum_per_peer,
-            object_bytes=settings.node.maximum_object_mb * 1024 * 1024,
-            request_seconds=settings.node.request_seconds,
-        ),
-        tls=_tls_entrance(settings.tls),
+        door=entrances.front_door(settings),
+        quota=entrances.quota(settings.node),
+        tls=entrances.by_tls(settings.tls),
         is_plain=not settings.tls.only,
     )
     completion = Completion(

@@ -217,11 +217,11 @@ def _port(values: "Settings") -> str:
 
 def _tls(values: "Settings") -> str:
     """Whether the files can be used, and for how long."""
-    from agent import bootstrap
+    from agent import entrances
     from agent.dicom import tls
     from agent.errors import ConfigurationError
 
-    files = bootstrap.tls_files(values.tls)
+    files = entrances.tls_files(values.tls)
     if files is None:
         return "off: DICOM is not encrypted"
     tls.for_callers(files)

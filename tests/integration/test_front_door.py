@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import builders
-from agent import bootstrap, settings
+from agent import entrances, settings
 from agent.dicom.front_door import FrontDoor, Sender
 from reception import HOST, ReceivingNode, association_to, receiving_node, store_dataset
 from running import wait_until
@@ -101,5 +101,5 @@ def test_dcmtk_is_told_why(node: ReceivingNode) -> None:
 def test_the_configuration_says_who_may_send(tmp_path: Path, said: str, refused: bool) -> None:
     file = tmp_path / "agent.toml"
     file.write_text(said, encoding="utf-8")
-    door = bootstrap.front_door(settings.load(file))
+    door = entrances.front_door(settings.load(file))
     assert (door.refusal("PACS", "10.1.2.3") is not None) == refused
