@@ -118,6 +118,7 @@ class PeerSettings(Section):
     key_file: Path | None = None
 
     certificate: str = ""  # common or alternative name that its TLS certificate must have
+    tls: bool = False  # it is called by TLS, with the files of the section [tls]
 
     _check_title = field_validator("ae_title")(_ae_title)
 
@@ -349,8 +350,15 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f'destination {one.name}: STOW-RS knows no transfer_syntax = "implicit"'
                 )
-            if one.tls and self.tls.certificate_file is None:
-                raise ValueError(f"destination {one.name}: tls = true needs the section [tls]")
+        return self
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        called = {f"destination {one.name}": one.tls for one in self.destinations}
+        called |= {f"peer {one.ae_title}": one.tls for one in self.peers}
+        for name, by_tls in called.items():
+            if by_tls and self.tls.certificate_file is None:
+                raise ValueError(f"{name}: tls = true needs the section [tls]")
         return self
 
     @property

@@ -118,15 +118,19 @@ def association_to(
     port: int, contexts: Sequence[tuple[str, str]] = (MR_EXPLICIT,), *, title: str = "MODALITY"
 ) -> Iterator[Association]:
     """An association from `title`, released at the end if it still stands."""
-    association = wire.entity(title).associate(
+    entity = wire.entity(title)
+    association = entity.associate(
         HOST, port, contexts=[build_context(*context) for context in contexts]
     )
-    with wire.answers_for_us(association):
-        try:
-            yield association
-        finally:
-            if association.dul.socket is not None and association.dul.socket.socket is not None:
-                association.release()
+    try:
+        with wire.answers_for_us(association):
+            try:
+                yield association
+            finally:
+                if association.dul.socket is not None and association.dul.socket.socket is not None:
+                    association.release()
+    finally:
+        entity.close_dropped_socket(association)
 
 
 def encoded(dataset: Dataset) -> bytes:

@@ -4,6 +4,7 @@ The place of pynetdicom's own server: it hands over connections whose request wa
 counts exactly, where pynetdicom counts connections that have said nothing yet.
 """
 
+import contextlib
 import logging
 import socket
 import threading
@@ -29,6 +30,8 @@ NOT_RECOGNISED = pdus.rejection(1, 1, 3)  # permanent, service user, calling AE 
 LOCAL_LIMIT_EXCEEDED = pdus.rejection(2, 3, 2)  # transient, presentation layer
 
 _END_SECONDS = 5.0  # how long a peer may take to close the connection (ARTIM, PS3.8 9.1.5)
+_LINGER_SECONDS = 1.0  # how long a peer that was rejected may take to close
+_MAXIMUM_LINGERING = 16  # of those at a time; the others are closed at once
 _STOP_POLL_SECONDS = 0.05
 _WORKING_OBJECTS = 2  # of the largest size that may be in memory at once
 
@@ -73,6 +76,7 @@ class Admission:
         self._notices = Notices(_log)
         self._inside: list[_Place] = []
         self._lock = threading.Lock()
+        self._lingering = threading.BoundedSemaphore(_MAXIMUM_LINGERING)
         self._gate: Gate | None = None
         self._limits = Limits(
             silence_seconds=float(entity.network_timeout or _END_SECONDS),
@@ -196,12 +200,14 @@ class Admission:
             f"An association of {title!r} from {request.address[0]} was rejected. {why}",
             action="association_rejected",
         )
-        with request.connection as connection:
-            try:
-                connection.sendall(answer)
-                connection.shutdown(socket.SHUT_WR)
-            except OSError:
-                return  # it did not wait for the answer
+        # The peer closes (PS3.8 9.2.3, AE-8): some miss an answer that comes with an end.
+        waits = self._lingering.acquire(blocking=False)
+        with request.connection as connection, contextlib.suppress(OSError):
+            connection.sendall(answer)
+            connection.settimeout(_LINGER_SECONDS if waits else 0.0)
+            connection.recv(1)
+        if waits:
+            self._lingering.release()
 
     def _started(self, request: Request, asked: A_ASSOCIATE_RQ, server: "_Server") -> Association:
         request.connection.settimeout(self._limits.silence_seconds)

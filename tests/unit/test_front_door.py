@@ -75,3 +75,10 @@ def test_a_peer_may_be_a_name_that_is_asked_for_anew(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(front_door, "NAMES_SECONDS", -1.0)
     assert door.refusal("PACS", "10.1.2.2") is None  # it has moved
     assert door.refusal("PACS", "10.1.2.2") is not None  # its name is gone
+
+
+def test_a_peer_with_a_certificate_must_show_it() -> None:
+    door = FrontDoor([Sender(ae_title="PACS", host="10.1.2.3", certificate="pacs.example")])
+    assert "certificate" in str(door.refusal("PACS", "10.1.2.3"))
+    assert "certificate" in str(door.refusal("PACS", "10.1.2.3", frozenset({"other.example"})))
+    assert door.refusal("PACS", "10.1.2.3", frozenset({"CN", "pacs.example"})) is None
