@@ -352,7 +352,8 @@ def test_a_source_that_cannot_be_asked_is_not_asked_for_every_study(
         for name in range(6):
             send(builders.flair_series(slices=1, rows=16, columns=16, study=f"no {name}"), node)
         done.wait(6)
-    assert source.asked["SERIES"] <= ERRANDS_OF_A_SOURCE
+    # Those under way, and as many again where the first end during one look over the studies.
+    assert source.asked["SERIES"] <= 2 * ERRANDS_OF_A_SOURCE
 
 
 def test_questions_become_rarer_while_the_answer_stays_the_same(
