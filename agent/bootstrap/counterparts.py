@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import fields, replace
 
+from agent.bootstrap.entrances import identity_for_calls
 from agent.composition import Appearance
 from agent.dicom.holdings import Source
 from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Slices, Syntax
