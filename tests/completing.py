@@ -1,10 +1,11 @@
 """A receiving node that completes studies and keeps what it would have enqueued."""
 
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import TypedDict, cast
 
 from pydicom.dataset import Dataset
 from sqlalchemy.orm import Session
@@ -49,7 +50,7 @@ class Alone:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.store = FileStore(Path("nowhere"), reserve_bytes=0)
+        self.store = FileStore(Path(tempfile.gettempdir()), reserve_bytes=0)  # nothing is written
         self.listener = self
 
     def open_studies(self) -> frozenset[StudyUid]:
@@ -64,6 +65,13 @@ def source_at(source: OddSource, *, may_move: bool) -> Source:
         mover=source.destination if may_move else None,
         calling_ae=AE_TITLE,
     )
+
+
+class Times(TypedDict):
+    """How long `completing` waits."""
+
+    quiet_seconds: float
+    wait_seconds: float
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from agent.dicom import part10
 from agent.dicom.commitment_scp import CommitmentProvider
 from agent.dicom.commitment_services import CommitmentServices
 from agent.dicom.front_door import FrontDoor
-from agent.dicom.holdings import Holdings
+from agent.dicom.kept_images import KeptImages
 from agent.dicom.listener import Listener
 from agent.dicom.peer import Destination
 from agent.dicom.receipts import Receipts
@@ -163,10 +163,10 @@ def listening(
     """The listener of the node, as another process would run it: with a database of its own."""
     database = open_database(database_url)
     store = FileStore(folder / "files", reserve_bytes=0)
-    receipts = Receipts(database)
+    receipts = Receipts(database, store)
     provider = CommitmentProvider(
         ae_title="NEUROSIEVE",
-        examine=Holdings(database=database, store=store, receipts=receipts).examine,
+        examine=KeptImages(database=database, store=store, receipts=receipts).examine,
         address_of=lambda _title, _address: report_to,
         linger_seconds=linger_seconds,
         waits_seconds=waits_seconds,

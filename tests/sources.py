@@ -62,6 +62,7 @@ def running_source(source: OddSource) -> Iterator[OddSource]:
             (evt.EVT_C_MOVE, _move, [source]),
         ],
     )
+    assert server is not None
     source.port = int(server.server_address[1])
     try:
         yield source
@@ -109,7 +110,7 @@ def _image(source: OddSource, keys: Dataset) -> Iterator[Dataset]:
 
 def _move(event: evt.Event, source: OddSource) -> Iterator[Any]:
     keys = event.identifier
-    source.moves.append((keys.SeriesInstanceUID, event.move_destination))
+    source.moves.append((keys.SeriesInstanceUID, event.move_destination or ""))
     if source.move_status != SUCCESS:
         yield None, None  # pynetdicom answers 0xA801, move destination unknown
         return

@@ -138,8 +138,9 @@ def watch(node: RunningNode, found: Findings, is_over: Callable[[], bool]) -> No
 def look(node: RunningNode, found: Findings) -> None:
     """Is it alive, does it answer, how large is it, what did it log?"""
     assert node.process is not None
-    if node.process.poll() is not None:
-        found.bad.append(f"the node ended with {node.process.returncode}")
+    code = node.process.poll()
+    if code is not None:
+        found.bad.append(f"the node ended with {code}")
         found.suspects.extend(found.recent)
         return
     started = time.monotonic()

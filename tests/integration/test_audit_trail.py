@@ -1,5 +1,6 @@
 """What the node notes by itself: nothing waits for it, nothing fails by it, one chain comes out."""
 
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +12,17 @@ from sqlalchemy import text
 import together
 from agent import audit_trail
 from agent.audit_trail import Seldom, Trail
+from agent.completeness import Limits
 from agent.completion import Completion
 from agent.dicom.front_door import FrontDoor, Sender
+from agent.inquiries import Inquiries
 from agent.jobs import Jobs
 from received import image
 from reception import HOST, association_to, receiving_node
 from running import wait_until
 from storage import audit, studies
 from storage.database import Database, open_database
+from storage.files import FileStore
 from storage.records import AuditEvent, StudyUid
 
 STUDIES = 6
@@ -54,7 +58,15 @@ def complete_all(url: str) -> None:
     database = open_database(url)
     jobs = Jobs(database)
     completion = Completion(
-        database=database, jobs=jobs, listener=Nobody(), quiet_seconds=lambda _: 0.0
+        database=database,
+        jobs=jobs,
+        listener=Nobody(),
+        inquiries=Inquiries(
+            database=database,
+            store=FileStore(Path(tempfile.gettempdir()), reserve_bytes=0),
+            sources={},
+        ),
+        limits=lambda _: Limits(quiet_seconds=0.0, wait_seconds=0.0),
     )
     completion.look()
     jobs.close()

@@ -20,7 +20,7 @@ from agent.dicom import commitment_scp, wire
 from agent.dicom.commitment_scp import CommitmentProvider
 from agent.dicom.commitment_services import CommitmentServices
 from agent.dicom.front_door import FrontDoor, Sender
-from agent.dicom.holdings import Holdings
+from agent.dicom.kept_images import KeptImages
 from agent.dicom.listener import Listener
 from agent.dicom.peer import Destination
 from agent.dicom.receipts import Receipts
@@ -170,7 +170,7 @@ def test_a_row_that_waits_for_the_database_is_vouched_for_by_its_file(
     database: Database, tmp_path: Path
 ) -> None:
     store = FileStore(tmp_path / "files", reserve_bytes=0)
-    receipts = Receipts(database)  # not started: nothing gets a row
+    receipts = Receipts(database, store)  # not started: nothing gets a row
     listener = Listener(
         ae_title="NODE",
         host=HOST,
@@ -188,7 +188,7 @@ def test_a_row_that_waits_for_the_database_is_vouched_for_by_its_file(
         listener.stop(grace_seconds=1.0)
     (reference,) = references([image])
     asked = [messages.Reference(sop_class_uid=reference[0], sop_uid=SopUid(reference[1]))]
-    holdings = Holdings(database=database, store=store, receipts=receipts)
+    holdings = KeptImages(database=database, store=store, receipts=receipts)
     assert holdings.examine(asked) == {}
     for path in store.image_paths():
         store.path_of(path).unlink()  # the row would say that it is there
@@ -304,12 +304,13 @@ def served(
 ) -> Iterator[int]:
     """A listener with this provider; its port."""
     database = open_database(f"sqlite:///{folder / 'served.db'}")
+    store = FileStore(folder / "served", reserve_bytes=0)
     listener = Listener(
         ae_title="NEUROSIEVE",
         host=HOST,
         port=0,
-        store=FileStore(folder / "served", reserve_bytes=0),
-        receipts=Receipts(database),
+        store=store,
+        receipts=Receipts(database, store),
         is_ours=lambda _: False,
         commitment=CommitmentServices(
             provider=provider, take=lambda _: None, senders=senders or FrontDoor()

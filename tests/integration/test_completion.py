@@ -14,7 +14,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 import builders
 import received
 from agent.inquiries import ERRANDS_OF_A_SOURCE
-from completing import PAUSES, Alone, completing, send, source_at
+from completing import PAUSES, Alone, Times, completing, send, source_at
 from orthanc import free_port
 from reception import ReceivingNode, receiving_node
 from running import wait_until
@@ -24,7 +24,7 @@ from storage.database import Database
 from storage.records import Study, StudyState
 
 LONG = 60.0  # seconds that no test waits
-NEVER = {"quiet_seconds": LONG, "wait_seconds": LONG}
+NEVER = Times(quiet_seconds=LONG, wait_seconds=LONG)
 
 
 @pytest.fixture
@@ -375,7 +375,7 @@ def test_an_image_that_comes_while_it_is_decided_is_decided_about(database: Data
 
     with database.begin() as session:
         studies.record_instances(session, [received.image(1)])
-    limits = {"quiet_seconds": 0.0, "wait_seconds": 0.0}
+    limits = Times(quiet_seconds=0.0, wait_seconds=0.0)
     with completing(Alone(database), **limits, meanwhile=one_more) as done:
         study = done.wait()
     assert study.instance_count == 2

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
 
 import demo_study
 from agent.demo.pacs import SimulatedPacs
@@ -94,7 +95,7 @@ def test_what_did_not_arrive_is_fetched_from_orthanc(tmp_path: Path, way: str) -
 
 def test_after_a_crash_the_source_is_asked_again(tmp_path: Path) -> None:
     """What is known of a study that waits is lost; its images and their times are not."""
-    images = [pydicom.dcmread(image) for image in IMAGES]
+    images: list[Dataset] = [pydicom.dcmread(image) for image in IMAGES]
     with (
         running_source(OddSource(held=images)) as source,
         SimulatedPacs(tmp_path / "sender", ae_title="PACS") as sender,

@@ -71,8 +71,3 @@ def test_an_answer_in_a_list_is_read_too() -> None:
     body = b"[" + answer(stored=[item("1.1")]) + b"]"
     (one,) = stow_answer.outcomes(body, status=200, files=FILES[:1])
     assert one.stored
-
-
-def test_the_instances_of_a_query_are_read_and_nonsense_is_not() -> None:
-    found = [{"00080018": {"vr": "UI", "Value": ["1.2"]}}, {"00080018": {}}, "no", {}]
-    assert list(stow_answer.instances(found)) == ["1.2"]
