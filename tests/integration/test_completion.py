@@ -309,7 +309,7 @@ def test_a_restart_asks_again_and_the_limit_goes_on(node: ReceivingNode, source:
     source.held = images()
     asked = [source_at(source, may_move=False)]
     began = time.monotonic()
-    limits = {"quiet_seconds": 0.3, "wait_seconds": 4.0}
+    limits = Times(quiet_seconds=0.3, wait_seconds=4.0)
     send(source.held[:6], node)
     for _ in range(3):
         before = source.asked["SERIES"]
@@ -329,7 +329,7 @@ def test_restarts_that_fetch_what_is_here_hold_up_nothing(
     source.held = images()
     source.unsendable = {source.held[-1].SOPInstanceUID}
     asked = [source_at(source, may_move=True)]
-    limits = {"quiet_seconds": 0.3, "wait_seconds": 4.0}
+    limits = Times(quiet_seconds=0.3, wait_seconds=4.0)
     send(source.held[:-1], node)
     began = time.monotonic()
     completed: list[Study] = []
