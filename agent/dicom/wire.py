@@ -5,12 +5,13 @@ import socket
 import threading
 from collections.abc import Iterable, Iterator
 from ssl import SSLContext
-from typing import cast
+from typing import Any, cast
 
 from pydicom.uid import UID
 from pynetdicom import AE, _config, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
 IMPLEMENTATION_CLASS_UID = "2.25.62002485224587450095219873120491951780"
@@ -30,7 +31,7 @@ _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 
 
 class Entity(AE):
-    """An application entity that can close what pynetdicom leaves open.
+    """An application entity that can close what pynetdicom leaves open, and knows a rejection.
 
     A socket whose connection failed is dropped by pynetdicom without being closed.
     """
@@ -46,6 +47,15 @@ class Entity(AE):
         wrapped = super()._create_socket(assoc, address, tls_args)
         self.raw_socket = wrapped.socket
         return wrapped
+
+    def associate(self, *arguments: Any, **named: Any) -> Association:
+        """As pynetdicom does, which takes a rejection that comes at once for a broken line."""
+        association = super().associate(*arguments, **named)
+        answer = association.dul.peek_next_pdu()
+        if isinstance(answer, A_ASSOCIATE) and answer.result:
+            association.acceptor.primitive = answer
+            association.is_rejected, association.is_aborted = True, False
+        return association
 
     def close_dropped_socket(self, association: Association) -> None:
         """Close the socket of an association that failed or has ended."""

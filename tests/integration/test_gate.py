@@ -126,6 +126,7 @@ def test_the_next_line_on_an_address_says_how_many_were_left_out(
 
 
 def test_one_address_and_all_together_have_a_limit(node: ReceivingNode) -> None:
+    assert still_serves_soon(node)
     with ExitStack() as stack:
         for number in range(3):
             stack.enter_context(
@@ -138,6 +139,7 @@ def test_one_address_and_all_together_have_a_limit(node: ReceivingNode) -> None:
 
 
 def test_one_title_has_a_limit_over_addresses(node: ReceivingNode) -> None:
+    assert still_serves_soon(node)
     with ExitStack() as stack:
         answers = []
         for number in range(5):
@@ -151,7 +153,7 @@ def test_one_title_has_a_limit_over_addresses(node: ReceivingNode) -> None:
 
 
 def test_as_many_as_may_come_at_once_are_all_let_in(node: ReceivingNode) -> None:
-    wait_until(lambda: still_serves_soon(node), timeout_seconds=10, what="an empty node")
+    assert still_serves_soon(node)
     with ExitStack() as stack:
         crowd = [
             stack.enter_context(
@@ -166,16 +168,14 @@ def test_as_many_as_may_come_at_once_are_all_let_in(node: ReceivingNode) -> None
 
 
 def still_serves_soon(node: ReceivingNode) -> bool:
-    """Once the places of connections that were cut off are free again."""
-    from agent.errors import PeerError
+    """Once the associations of connections that were cut off have ended; then all places are free."""
 
-    def served() -> bool:
-        try:
-            return still_serves(node)
-        except PeerError:
-            return False
+    def is_empty() -> bool:
+        return not any("AcceptorThread" in one.name for one in threading.enumerate())
 
-    wait_until(served, timeout_seconds=10, what="a free place")
+    wait_until(is_empty, timeout_seconds=10, what="associations to end")
+    still_serves(node)
+    wait_until(is_empty, timeout_seconds=10, what="the association of the C-ECHO to end")
     return True
 
 
