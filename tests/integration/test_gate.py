@@ -168,7 +168,7 @@ def test_as_many_as_may_come_at_once_are_all_let_in(node: ReceivingNode) -> None
 
 
 def still_serves_soon(node: ReceivingNode) -> bool:
-    """Once the associations of connections that were cut off have ended; then all places are free."""
+    """Once associations that were cut off have ended; then all places are free."""
 
     def is_empty() -> bool:
         return not any("AcceptorThread" in one.name for one in threading.enumerate())
