@@ -10,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from agent import audit_trail
 from agent.errors import ConfigurationError
 from storage import audit, retention
 from storage.database import Database
@@ -33,12 +34,14 @@ class Policy:
     """How long files are kept after their study ended; 0 keeps them.
 
     Beyond `used_percent` of the disk the images and results of the studies that ended first go,
-    however old they are; 0 never does that.
+    however old they are; 0 never does that. `without_proof` lets files go as well where a
+    destination took the results and proof of that was not to be had, or not asked for.
     """
 
     images_days: float = 0.0
     results_days: float = 0.0
     used_percent: float = 0.0
+    without_proof: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +101,10 @@ class Retention:
 
     def _finished(self, *, before: datetime | None = None) -> list[Study]:
         with self.database.read() as session:
-            return list(retention.finished(session, before=before))
+            found = retention.finished(
+                session, before=before, without_proof=self.policy.without_proof
+            )
+            return list(found)
 
     def _remove(self, study: Study, what: What, why: str, now: datetime) -> Iterator[Removal]:
         """Note it first, so that nobody counts on the files; then remove them."""
@@ -141,7 +147,12 @@ class Retention:
             if not take(session, study, now=now):
                 return False
             audit.append(
-                session, who=WHO, action=f"remove {what}", subject=study.key, detail=why, now=now
+                session,
+                who=WHO,
+                action=audit_trail.STUDY_REMOVED,
+                subject=study.key,
+                detail=f"{what}: {why}",
+                now=now,
             )
         return True
 

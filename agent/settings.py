@@ -212,6 +212,7 @@ class RetentionSettings(Section):
     images_days: float = Field(default=0.0, ge=0)
     results_days: float = Field(default=0.0, ge=0)
     used_percent: float = Field(default=0.0, ge=0, lt=100)  # of the disk; the oldest go first
+    without_proof: bool = False  # also where a destination has only said that it stored the results
 
 
 class WorkSettings(Section):

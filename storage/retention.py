@@ -1,8 +1,9 @@
 """Which files may go: those of studies whose results have arrived. Rows are never removed.
 
 A study qualifies when its newest revision has ended with a result or with the reason why there is
-none, when that was planned for at least one destination, and when each of these proves that it has
-everything. A failed or cancelled study stays until a person acts.
+none, when that was planned for at least one destination, and when each of these has proven that it
+holds everything; by the site's word also where no proof was to be had. A failed or cancelled study
+stays until a person acts.
 
 The images of a study belong to no revision after the one that was the newest: should more come,
 they make a new beginning.
@@ -22,7 +23,9 @@ _ENDED_WELL = (StudyState.DELIVERED, StudyState.NOT_ANALYSED)
 _instance, _object = tables.instance, tables.result_object
 
 
-def finished(session: Session, *, before: datetime | None = None) -> Iterator[Study]:
+def finished(
+    session: Session, *, before: datetime | None = None, without_proof: bool = False
+) -> Iterator[Study]:
     """The newest revisions of the studies of which files may go, the longest finished first."""
     table = tables.study
     statement = select(table).where(table.c.state.in_(_ENDED_WELL), rows.is_newest())
@@ -31,7 +34,8 @@ def finished(session: Session, *, before: datetime | None = None) -> Iterator[St
     held = statement.where(_held(_instance) | _held(_object))
     for row in session.execute(held.order_by(table.c.finished_at)).all():
         study = Study(**row._asdict())
-        if _has_arrived(session, study.key):
+        deliveries = results.deliveries_of(session, study.key)
+        if deliveries and all(_may_forget(one, without_proof) for one in deliveries):
             yield study
 
 
@@ -120,14 +124,9 @@ def _held(table: Table) -> ColumnElement[bool]:
     )
 
 
-def _has_arrived(session: Session, key: StudyKey) -> bool:
-    deliveries = results.deliveries_of(session, key)
-    return bool(deliveries) and all(_is_proven(one) for one in deliveries)
-
-
-def _is_proven(delivery: Delivery) -> bool:
-    """The one place that says what proves that a destination has an object."""
-    return delivery.state is DeliveryState.COMMITTED
+def _may_forget(delivery: Delivery, without_proof: bool) -> bool:
+    """The one place that says when a destination has an object for good."""
+    return delivery.is_done if without_proof else delivery.state is DeliveryState.COMMITTED
 
 
 def _still_qualifies(session: Session, study: Study) -> bool:

@@ -10,16 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from agent import audit_trail
 from agent.dicom import recovery
 from agent.retention import Policy, Retention
 from received import image, images
-from storage import audit, results, retention, studies
+from storage import audit, proofs, results, retention, studies
 from storage.database import Database
 from storage.errors import Conflict
 from storage.files import CLAIM_SECONDS, FileStore
 from storage.records import (
     DeliveryState,
     Instance,
+    Proof,
     ResultObject,
     Role,
     SeriesUid,
@@ -70,7 +72,7 @@ def end(
     key: StudyKey = KEY,
     *,
     state: StudyState = StudyState.DELIVERED,
-    sent: DeliveryState | None = DeliveryState.STORED,
+    sent: DeliveryState | None = DeliveryState.COMMITTED,
     at: datetime = ENDED,
 ) -> None:
     """Take a received revision to its end, with one result and how its delivery went."""
@@ -140,7 +142,9 @@ def test_files_of_an_old_delivered_study_go_and_its_rows_stay(
         (result,) = results.objects_of(session, KEY)
         assert results.is_our_object(session, result.sop_uid)
         assert studies.get(session, KEY).state is StudyState.DELIVERED
-        assert [one.action for one in audit.events(session)] == ["remove results", "remove images"]
+        events = audit.events(session)
+        assert [one.action for one in events] == [audit_trail.STUDY_REMOVED] * 2
+        assert [one.detail.partition(":")[0] for one in events] == ["results", "images"]
         assert audit.verify(session) == 2
     assert run(database, store) == []
 
@@ -148,8 +152,9 @@ def test_files_of_an_old_delivered_study_go_and_its_rows_stay(
 @pytest.mark.parametrize(
     ("state", "sent"),
     [
-        (StudyState.FAILED, DeliveryState.STORED),
-        (StudyState.CANCELLED, DeliveryState.STORED),
+        (StudyState.FAILED, DeliveryState.COMMITTED),
+        (StudyState.CANCELLED, DeliveryState.COMMITTED),
+        (StudyState.DELIVERED, DeliveryState.STORED),
         (StudyState.DELIVERED, DeliveryState.PENDING),
         (StudyState.DELIVERED, DeliveryState.FAILED),
         (StudyState.DELIVERED, None),
@@ -162,6 +167,18 @@ def test_what_did_not_arrive_is_never_touched(
     end(database, store, state=state, sent=sent)
     assert run(database, store, replace(MONTH, used_percent=0.0001)) == []
     assert files(store) == ["images"] * 2 + ["results"]
+
+
+def test_what_was_only_said_to_be_stored_goes_where_the_site_says_so(
+    database: Database, store: FileStore
+) -> None:
+    receive(database, store, *images(2, study=UID))
+    end(database, store, sent=DeliveryState.STORED)
+    with database.begin() as session:
+        (result,) = results.objects_of(session, KEY)
+        proofs.hold(session, "pacs", [result.sop_uid], Proof.NONE, now=ENDED)
+    assert run(database, store) == []
+    assert len(run(database, store, replace(MONTH, without_proof=True))) == 2
 
 
 def test_a_study_that_is_received_again_or_is_young_stays(
