@@ -18,6 +18,7 @@ from pathlib import Path
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    UID,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGLSLossless,
@@ -31,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import demo_study
 import reception
 from agent.demo.pacs import SimulatedPacs
-from agent.dicom.sender import SendOutcome
+from agent.dicom.sender import SendItem, SendOutcome
 from postgres import Postgres
 from running import RunningNode, running
 from storage import tables
@@ -124,7 +125,7 @@ class Sender:
                 else:
                     self.refused.append(outcome.message)
 
-    def _sent(self, items: list[reception.SendItem]) -> list[SendOutcome]:
+    def _sent(self, items: list[SendItem]) -> list[SendOutcome]:
         return self.site.pacs.send([item.path for item in items], self.site.listening.address)
 
 
@@ -136,7 +137,7 @@ def _encoded(syntax: str) -> list[Dataset]:
             image.decompress()
         if syntax in (RLELossless, JPEGLSLossless):
             image.compress(syntax, generate_instance_uid=False)
-        image.file_meta.TransferSyntaxUID = syntax
+        image.file_meta.TransferSyntaxUID = UID(syntax)
     return images
 
 
