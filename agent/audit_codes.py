@@ -15,6 +15,7 @@ def _dcm(code: str, meaning: str) -> Code:
 
 
 APPLICATION_ACTIVITY = _dcm("110100", "Application Activity")
+EXPORTED = _dcm("110106", "Export")
 AUDIT_LOG_USED = _dcm("110101", "Audit Log Used")
 ACCESSED = _dcm("110103", "DICOM Instances Accessed")
 TRANSFERRED = _dcm("110104", "DICOM Instances Transferred")
@@ -70,6 +71,7 @@ _KINDS = {
     trail.STUDY_REREAD: Kind(event=PROCEDURE_RECORD, act="U"),
     trail.STUDY_REMOVED: Kind(event=STUDY_DELETED, act="D"),
     trail.AUDIT_EXPORTED: Kind(event=AUDIT_LOG_USED, act="R"),
+    trail.BACKED_UP: Kind(event=EXPORTED, act="R"),
     "user added": Kind(event=SECURITY_ALERT, act="E", type=_USER_SECURITY),
     "user removed": Kind(event=SECURITY_ALERT, act="E", type=_USER_SECURITY),
 }

@@ -37,6 +37,7 @@ STUDY_RETRIED = "study queued again"
 STUDY_REREAD = "study read anew"
 STUDY_REMOVED = "study removed"
 AUDIT_EXPORTED = "audit exported"
+BACKED_UP = "node backed up"
 
 RETRY_SECONDS = 5.0
 SELDOM_SECONDS = 600.0

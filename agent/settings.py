@@ -93,7 +93,7 @@ class CompletionSettings(Section):
     """When a study counts as complete."""
 
     quiet_seconds: float = Field(default=10.0, ge=0)
-    wait_seconds: float = Field(default=300.0, ge=0)  # for images that are known to be missing
+    wait_seconds: float = Field(default=120.0, ge=0)  # for images that are known to be missing
     expected_series: tuple[str, ...] = ()  # regular expressions on the description
 
     _check_patterns = field_validator("expected_series")(_patterns)

@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from scipy import ndimage
 
 import builders
+from agent.dicom.frames import Frame
 from agent.dicom.objects.context import ResultContext
 from agent.dicom.volumes import LoadedSeries
 from agent.imaging.results import Findings
@@ -122,7 +123,7 @@ def _context(datasets: Sequence[Dataset], answer: Findings) -> ResultContext:
 def _decision(dataset: Dataset, *, chosen: bool) -> records.SeriesDecision:
     return records.SeriesDecision(
         series_uid=records.SeriesUid(str(dataset.SeriesInstanceUID)),
-        number=int(dataset.get("SeriesNumber") or 0),
+        number=int(Frame(dataset).number_of("SeriesNumber") or 0),
         modality="MR",
         instance_count=24,
         chosen=chosen,

@@ -61,7 +61,7 @@ class RunningNode:
     status: tuple[str, ...] = ("enabled = false",)  # TOML lines; many nodes run side by side
     logging: tuple[str, ...] = ('format = "json"',)  # TOML lines; `events` reads JSON alone
     quiet_seconds: float = 0.5
-    completion: tuple[str, ...] = ()  # more TOML lines of that section
+    completion: tuple[str, ...] = ("wait_seconds = 5.0",)  # more TOML lines of that section
     peers: tuple[str, ...] = ()  # TOML lines, each table with its heading
     database_url: str = ""
     retry_seconds: float = 0.5

@@ -29,6 +29,7 @@ def backup(
     from contextlib import closing
     from datetime import UTC, datetime
 
+    from agent import audit_trail
     from agent import backup as copying
     from storage import audit
     from storage.database import open_database
@@ -37,7 +38,11 @@ def backup(
     made = copying.make(place, target, onto=onto)
     with closing(open_database(place.database_url)) as database, database.begin() as session:
         audit.append(
-            session, who=who(), action="back up", subject=str(target), now=datetime.now(UTC)
+            session,
+            who=who(),
+            action=audit_trail.BACKED_UP,
+            subject=str(target),
+            now=datetime.now(UTC),
         )
     linked = f", {made.linked_count} of them linked" if made.linked_count else ""
     say(

@@ -141,10 +141,13 @@ def _proof(values: "Settings", peer: "AnyDestination") -> str:
     """Whether results will be confirmed there; without any proof a PACS may lose them unseen."""
     from agent import confirmation
     from agent.confirmation import Confirm
-    from agent.errors import AgentError
+    from agent.errors import AgentError, PeerError
 
     way = next(Confirm(one.confirm) for one in values.destinations if one.name == peer.name)
-    offered, words = confirmation.outlook(way, peer, calling_ae=values.node.ae_title)
+    try:
+        offered, words = confirmation.outlook(way, peer, calling_ae=values.node.ae_title)
+    except PeerError as error:  # the row of the destination says so as well
+        raise Warned("it cannot be asked") from error
     if offered:
         return words
     raise Warned(f"{words}.") if way is Confirm.AUTO else AgentError(f"{words}.")

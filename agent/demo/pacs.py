@@ -1,9 +1,9 @@
-"""A simulated PACS: keeps whatever is sent to it in a folder, and routes images to a node."""
+"""A simulated PACS: keeps what is sent to it in a folder, commits to it, routes images to a node."""
 
 import hashlib
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,7 +12,9 @@ from pydicom.filereader import read_file_meta_info
 from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
 from pynetdicom.transport import ThreadedAssociationServer
 
-from agent.dicom import part10, sender, wire
+from agent.dicom import commitment_messages, part10, sender, wire
+from agent.dicom.commitment_messages import Reference
+from agent.dicom.commitment_scp import CommitmentProvider
 from agent.dicom.peer import Destination
 from agent.dicom.sender import SendItem, SendOutcome
 from storage.records import SopUid
@@ -20,12 +22,14 @@ from storage.records import SopUid
 _HOST = "127.0.0.1"
 _SUCCESS = 0x0000
 _PART = ".part"
+_LINGER_SECONDS = 0.05
 
 
 class SimulatedPacs:
     """A PACS on this machine, running inside a `with` block. One file an object, the last one sent.
 
-    It accepts every storage class in every transfer syntax and understands nothing of either.
+    It accepts every storage class in every transfer syntax and understands nothing of either. Asked
+    for storage commitment, it vouches for what lies in the folder.
     """
 
     def __init__(self, folder: Path, *, ae_title: str = "PACS", port: int = 0) -> None:
@@ -35,6 +39,7 @@ class SimulatedPacs:
         self._server: ThreadedAssociationServer | None = None
         self._connections: list[socket.socket] = []
         self._arrived = threading.Condition()
+        self._provider: CommitmentProvider | None = None
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -42,6 +47,18 @@ class SimulatedPacs:
         entity.add_supported_context(wire.VERIFICATION)
         for context in AllStoragePresentationContexts:
             entity.add_supported_context(str(context.abstract_syntax), ALL_TRANSFER_SYNTAXES)
+        self._provider = CommitmentProvider(
+            ae_title=self.ae_title,
+            examine=self._examine,
+            address_of=lambda _title, _address: None,  # whoever asks waits for the report
+            linger_seconds=_LINGER_SECONDS,
+        )
+        entity.add_supported_context(
+            commitment_messages.SOP_CLASS,
+            list(commitment_messages.SYNTAXES),
+            scu_role=True,
+            scp_role=True,
+        )
         self._server = entity.start_server(
             (_HOST, self._port),
             block=False,
@@ -50,6 +67,7 @@ class SimulatedPacs:
                 (evt.EVT_CONN_OPEN, wire.acknowledge_at_once),
                 (evt.EVT_CONN_OPEN, self._on_open),
                 (evt.EVT_C_STORE, self._on_store),
+                (evt.EVT_N_ACTION, self._provider.on_action),
             ],
         )
         return self
@@ -63,12 +81,25 @@ class SimulatedPacs:
         if self._server is not None:
             open_ones = self._server.active_associations
             self._server.shutdown()
+            if self._provider is not None:
+                self._provider.stop()
             for association in open_ones:
                 association.abort()
             wire.wait_for_end(open_ones)
             for connection in self._connections:  # pynetdicom drops those that broke off
                 connection.close()
             self._server = None
+
+    def _examine(self, references: Sequence[Reference]) -> dict[SopUid, int]:
+        return {
+            one.sop_uid: commitment_messages.NO_SUCH_INSTANCE
+            for one in references
+            if not self._file(one.sop_uid).exists()
+        }
+
+    def _file(self, sop_uid: str) -> Path:
+        """Names never come from the network; the same object sent again replaces the first."""
+        return self.folder / f"{hashlib.sha256(sop_uid.encode()).hexdigest()[:24]}.dcm"
 
     def _on_open(self, event: evt.Event) -> None:
         wrapped = event.assoc.dul.socket
@@ -107,12 +138,11 @@ class SimulatedPacs:
             transfer_syntax_uid=str(event.context.transfer_syntax),
             source_ae=str(event.assoc.requestor.ae_title),
         )
-        # Names never come from the network; the same object sent again replaces the first.
-        name = hashlib.sha256(str(request.AffectedSOPInstanceUID).encode()).hexdigest()[:24]
-        part = self.folder / f"{name}{_PART}{threading.get_ident()}"
+        kept = self._file(str(request.AffectedSOPInstanceUID))
+        part = kept.with_suffix(f"{_PART}{threading.get_ident()}")
         part.write_bytes(header + event.encoded_dataset(include_meta=False))
         with self._arrived:
-            part.replace(self.folder / f"{name}.dcm")
+            part.replace(kept)
             self._arrived.notify_all()
         return _SUCCESS
 

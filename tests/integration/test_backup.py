@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import analysed_node
-from agent import backup, bootstrap, settings
+from agent import audit_trail, backup, bootstrap, settings
 from agent.errors import ConfigurationError
 from agent.retention import no_removal
 from command import done, run
@@ -62,7 +62,7 @@ def test_what_is_restored_is_what_was_saved(config: Path, other: Path, tmp_path:
 def test_a_backup_is_in_the_audit_and_for_its_owner_only(config: Path, tmp_path: Path) -> None:
     done(config, "backup", tmp_path / "saved")
     (event, *_) = json.loads(done(config, "audit", "list", "--json"))
-    assert event["action"] == "back up"
+    assert event["action"] == audit_trail.BACKED_UP
     assert (tmp_path / "saved").stat().st_mode & 0o777 == 0o700
 
 

@@ -1,8 +1,10 @@
 """Storage commitment for those who send to us: what is vouched for, and how they are told."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,12 @@ from pydicom.dataset import Dataset
 from pydicom.uid import MRImageStorage
 from pynetdicom import build_context, evt
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.transport import ThreadedAssociationServer
 
 import builders
 from agent.dicom import commitment_messages as messages
-from agent.dicom import commitment_scp, wire
+from agent.dicom import commitment_scp, exchange, wire
 from agent.dicom.commitment_scp import CommitmentProvider
 from agent.dicom.commitment_services import CommitmentServices
 from agent.dicom.front_door import FrontDoor, Sender
@@ -26,7 +29,7 @@ from agent.dicom.peer import Destination
 from agent.dicom.receipts import Receipts
 from delivering import listening
 from orthanc import free_port
-from reception import MR_EXPLICIT, association_to, store_dataset
+from reception import MR_EXPLICIT, association_to, encoded, store_dataset
 from running import wait_until
 from storage.database import Database, open_database
 from storage.errors import StorageError
@@ -119,6 +122,21 @@ def asking(port: int, title: str = "MODALITY") -> Iterator[Association]:
         yield association
 
 
+def sent_meanwhile(both: exchange.Exchange, image: Dataset) -> int | None:
+    """C-STORE on an association where a report may come before the answer; the status."""
+    request = C_STORE()
+    request.MessageID, request.Priority = 1, 2
+    request.AffectedSOPClassUID = image.SOPClassUID
+    request.AffectedSOPInstanceUID = image.SOPInstanceUID
+    request.DataSet = BytesIO(encoded(image))
+    context = both.association.accepted_contexts[0]
+    both.association.dimse.send_msg(request, context.context_id or 0)
+    for message in both._messages(time.monotonic() + 15):
+        if isinstance(message, C_STORE):
+            return message.Status
+    return None
+
+
 def references(images: Sequence[Dataset]) -> list[tuple[str, str]]:
     return [(str(one.SOPClassUID), str(one.SOPInstanceUID)) for one in images]
 
@@ -155,13 +173,15 @@ def test_a_peer_that_holds_its_association_open_is_told_on_it(
             contexts=[build_context(*MR_EXPLICIT), build_context(*COMMITMENT)],
             evt_handlers=[(evt.EVT_N_EVENT_REPORT, asker.on_report)],
         )
-        assert association.send_c_store(images[0]).Status == 0
-        assert ask(association, references(images[:1])) == 0
-        for one in images[1:]:
-            assert association.send_c_store(one).Status == 0
-        report = asker.wait()
-        assert association.is_established
-        association.release()
+        with wire.answers_for_us(association):
+            assert store_dataset(association, images[0]) == 0
+            assert ask(association, references(images[:1])) == 0
+            with exchange.opened(association) as both:
+                assert [sent_meanwhile(both, one) for one in images[1:]] == [0] * 11
+                both.wait(lambda: bool(asker.reports), seconds=15)
+            report = asker.wait()
+            assert association.is_established
+            association.release()
     assert report.committed == (str(images[0].SOPInstanceUID),)
     assert asker.event_types == [1]
 
