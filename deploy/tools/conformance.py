@@ -1,5 +1,6 @@
 """What deploy/docs/conformance.md says that follows from the code."""
 
+import ssl
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from itertools import product
@@ -14,13 +15,20 @@ from pynetdicom.status import STORAGE_SERVICE_CLASS_STATUS
 
 from agent import settings
 from agent.dicom import (
+    admission,
     codes,
+    elements,
     frames,
+    gate,
     headers,
     identifiers,
     listener,
+    message_limits,
+    pdus,
+    query,
     result_classes,
     syntaxes,
+    tls,
     wire,
 )
 from agent.dicom import commitment_messages as messages
@@ -78,6 +86,20 @@ def proposed_contexts() -> str:
     return table(("object", "SOP class UID", "transfer syntaxes"), rows)
 
 
+def proposed_services() -> str:
+    """What is proposed besides storage; our role is that of the SCU unless it is negotiated."""
+    usual = ", ".join(map(_syntax_name, DEFAULT_TRANSFER_SYNTAXES))
+    both = ", ".join(map(_syntax_name, messages.SYNTAXES))
+    services = (
+        (wire.VERIFICATION, usual, "SCU"),
+        (messages.SOP_CLASS, both, "SCU; SCP, by role selection, to report"),
+        (query.FIND, usual, "SCU"),
+        (query.MOVE, usual, "SCU"),
+    )
+    rows = ((one.name, str(one), offered, role) for one, offered, role in services)
+    return table(("SOP class", "UID", "transfer syntaxes", "our role"), rows)
+
+
 def store_statuses() -> str:
     """How a C-STORE request is answered."""
     said = {
@@ -100,11 +122,53 @@ def time_limits() -> str:
         ("limit", "seconds"),
         (
             ("TCP connection", f"{wire.CONNECT_SECONDS:g}"),
-            ("association negotiation and release", f"{wire.NEGOTIATION_SECONDS:g}"),
+            ("negotiation and release of an association of ours", f"{wire.NEGOTIATION_SECONDS:g}"),
+            ("end of an association that a peer opened", f"{admission._END_SECONDS:g}"),
+            ("a peer that was rejected closes", f"{admission._LINGER_SECONDS:g}"),
             ("answer to one DIMSE message", f"{wire.MESSAGE_SECONDS:g}"),
             ("silence on an open association", f"{wire.IDLE_SECONDS:g}"),
         ),
     )
+
+
+def limits() -> str:
+    """What a peer may take before it is sent away, and how that is said."""
+    aborted, too_much = "A-ABORT, reason 6", "A-ABORT, reason 0"
+    refused = "C-STORE 0xC000"
+    quiet = f"{message_limits.MINIMUM_BYTES_PER_SECOND} bytes a second"
+    rows = (
+        ("A-ASSOCIATE-RQ", _size(pdus.MAXIMUM_REQUEST_BYTES), "connection closed"),
+        ("connections without a whole request", f"{gate.MAXIMUM_WAITING}", "the oldest closed"),
+        ("requests decided at once", f"{gate.MAXIMUM_DECIDING}", "connection closed"),
+        ("P-DATA-TF PDU", _size(wire.MAXIMUM_PDU_BYTES), aborted),
+        ("fragments in a PDU", f"{message_limits.MAXIMUM_FRAGMENTS}", aborted),
+        ("command set", _size(message_limits.MAXIMUM_COMMAND_BYTES), aborted),
+        ("data set", "`node.maximum_object_mb`", aborted),
+        ("all data sets under way", f"{admission._WORKING_OBJECTS} times that", too_much),
+        (f"a message, after {wire.IDLE_SECONDS:g} s", quiet, too_much),
+        ("depth of sequences", f"{elements.MAXIMUM_DEPTH}", refused),
+        ("elements of a data set", f"{elements.MAXIMUM_ELEMENTS}", refused),
+        ("deflated data set, inflated", _size(elements.INFLATED_LIMIT_BYTES), refused),
+        ("pixels that the header announces", _size(headers._LARGEST_PIXEL_BYTES), refused),
+        ("Specific Character Set, values", f"{headers._MAXIMUM_CHARACTER_SETS}", refused),
+        ("storage commitment, a request or report", _size(messages.MAXIMUM_BYTES), "0x0115"),
+    )
+    return table(("what", "at most", "else"), rows)
+
+
+def _size(size_bytes: int) -> str:
+    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if size_bytes % unit == 0:
+            return f"{size_bytes // unit} {name}"
+    return f"{size_bytes} bytes"
+
+
+def cipher_suites() -> str:
+    """What is offered and taken of TLS 1.2, the preferred first."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers(tls.CIPHERS)
+    found = (one["name"] for one in context.get_ciphers() if one["protocol"] == "TLSv1.2")
+    return table(("suite of TLS 1.2",), ((f"`{name}`",) for name in found))
 
 
 def implementation() -> str:
@@ -215,8 +279,11 @@ TABLES = {
     "accepted contexts": accepted_contexts,
     "accepted syntaxes": accepted_syntaxes,
     "proposed contexts": proposed_contexts,
+    "proposed services": proposed_services,
     "store statuses": store_statuses,
     "time limits": time_limits,
+    "limits": limits,
+    "cipher suites": cipher_suites,
     "implementation": implementation,
     "configuration": configuration,
     "result series": result_series,

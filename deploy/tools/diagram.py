@@ -28,7 +28,7 @@ class _Arrow:
 
 def network() -> str:
     """The diagram as SVG."""
-    node, page = settings.NodeSettings(), settings.StatusSettings()
+    node, page, tls = settings.NodeSettings(), settings.StatusSettings(), settings.TlsSettings()
     boxes = (
         _Box(x=20, y=60, width=170, height=64, lines=("PACS or scanner", "sends studies")),
         _Box(x=20, y=250, width=170, height=64, lines=("PACS, DICOMweb", "keeps results")),
@@ -50,9 +50,11 @@ def network() -> str:
         _Box(x=20, y=155, width=170, height=64, lines=("administrator", "browser, Prometheus")),
     )
     arrows = (
-        _Arrow(path="M190 82 H390", words=f"C-STORE {node.port}", at=(210, 74)),
+        _Arrow(path="M190 74 H390", words=f"C-STORE {node.port}, TLS {tls.port}", at=(205, 66)),
+        _Arrow(path="M390 94 H190", words="C-FIND, C-MOVE, QIDO", at=(205, 110)),
         _Arrow(path="M190 178 H390", words=f"HTTP(S) {page.port}", at=(210, 170)),
         _Arrow(path="M390 282 H190", words="C-STORE, or STOW-RS", at=(210, 274)),
+        _Arrow(path="M390 300 H190", words="storage commitment, query", at=(205, 317)),
         _Arrow(path="M590 70 H680", words="files", at=(612, 62)),
         _Arrow(path="M590 262 L680 100", words="files", at=(600, 196)),
         _Arrow(path="M590 290 H680", words="queue", at=(604, 308)),

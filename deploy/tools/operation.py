@@ -30,11 +30,13 @@ def configuration() -> str:
 
 def ports() -> str:
     """Where the node listens by itself."""
-    node, page = settings.NodeSettings(), settings.StatusSettings()
+    node, page, tls = settings.NodeSettings(), settings.StatusSettings(), settings.TlsSettings()
+    by_tls = f"{node.host}:{tls.port}/tcp, off"
     return table(
         ("listens", "default", "protocol", "keys"),
         (
             ("DICOM", f"{node.host}:{node.port}/tcp", "DIMSE", "`node.host`, `node.port`"),
+            ("DICOM by TLS", by_tls, "DIMSE over TLS 1.2 or 1.3", "`[tls]`, `node.host`"),
             ("status page", f"{page.host}:{page.port}/tcp", "HTTP or HTTPS", "`[status]`"),
         ),
     )
