@@ -1,4 +1,4 @@
-"""A simulated PACS: keeps what is sent to it in a folder, commits to it, routes images to a node."""
+"""A simulated PACS: keeps what it is sent in a folder, commits to it, routes images to a node."""
 
 import hashlib
 import socket
