@@ -36,7 +36,7 @@ def test_a_node_killed_in_a_step_delivers_everything_once(tmp_path: Path, step: 
     assert sorted(one.SOPInstanceUID for one in received) == sorted(
         one.sop_uid for one in view.objects
     )
-    assert {delivery.state for delivery in view.deliveries} == {DeliveryState.STORED}
+    assert {delivery.state for delivery in view.deliveries} == {DeliveryState.COMMITTED}
 
 
 def test_a_node_killed_while_receiving_keeps_every_acknowledged_image(tmp_path: Path) -> None:

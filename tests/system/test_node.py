@@ -34,7 +34,7 @@ def test_a_study_comes_back_with_report_segmentation_and_heatmap(tmp_path: Path)
     assert [analysis.outcome for analysis in view.analyses if analysis] == [Outcome.ABNORMAL]
     assert {one.SOPInstanceUID for one in received} == {one.sop_uid for one in view.objects}
     assert sorted({one.Modality for one in received}) == ["OT", "SEG", "SR"]
-    assert {d.state for d in view.deliveries} == {DeliveryState.STORED}
+    assert {d.state for d in view.deliveries} == {DeliveryState.COMMITTED}
     sent_study = pydicom.dcmread(demo_study.IMAGES[0]).StudyInstanceUID
     assert {one.StudyInstanceUID for one in received} == {sent_study}
 
