@@ -192,6 +192,6 @@ def test_every_action_of_the_node_has_a_code_of_its_own() -> None:
     actions = [value for name, value in vars(audit_trail).items() if name.isupper()]
     texts = [one for one in actions if isinstance(one, str)]
 
-    assert len(texts) == 15
+    assert len(texts) == 16
     others = {audit_codes.kind_of(one).type for one in texts}
     assert audit_codes.kind_of("model activated").type not in others
