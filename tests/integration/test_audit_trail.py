@@ -68,9 +68,11 @@ def complete_all(url: str) -> None:
         ),
         limits=lambda _: Limits(quiet_seconds=0.0, wait_seconds=0.0),
     )
-    completion.look()
-    jobs.close()
-    database.close()
+    try:
+        completion.look()
+    finally:
+        jobs.close()
+        database.close()
 
 
 def note_results(url: str, number: int) -> None:
