@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
-from pydicom import dcmread
-from pydicom.errors import InvalidDicomError
 from sqlalchemy.orm import Session
 
 from agent import audit_codes
 from agent import audit_trail as trail
 from agent.audit_messages import Patient, Told
+from agent.dicom import file_reader
+from agent.errors import UnreadableInput
 from storage import audit, results, studies
 from storage.errors import NotFound, StorageError
 from storage.files import FileStore
@@ -52,10 +52,10 @@ def _patient(session: Session, store: FileStore, key: StudyKey | None) -> Patien
         return NOBODY
     try:
         image = studies.instances_of(session, key)[0]
-        dataset = dcmread(store.path_of(image.path), stop_before_pixels=True)
+        dataset = file_reader.read(store.path_of(image.path), pixels=False)
         return Patient(
             patient_id=str(dataset.get("PatientID") or ""),
             name=str(dataset.get("PatientName") or ""),
         )
-    except (IndexError, StorageError, OSError, InvalidDicomError):
+    except (IndexError, StorageError, UnreadableInput):
         return NOBODY

@@ -107,7 +107,8 @@ class AnalysisSteps:
             return
         reading = self._read(key)
         result = examination.examine(reading, model).result
-        self._record(key, reading, result, model, shadow=True)
+        with self.database.begin() as session:
+            self._save(session, key, reading, result, model, shadow=True)
 
     def compose(self, key: StudyKey) -> None:
         """Build the result objects once; a later attempt sends the same ones."""
@@ -122,7 +123,9 @@ class AnalysisSteps:
             earlier = results.analysis_of(session, key)
         if earlier is None or earlier.reason_code != Reason.TECHNICAL_FAILURE:
             failure = NotAnalysed(reason=Reason.TECHNICAL_FAILURE, sentence=why)
-            self._record(key, self._read(key), failure, self._model_at_hand(wanted))
+            reading, model = self._read(key), self._model_at_hand(wanted)
+            with self.database.begin() as session:
+                self._save(session, key, reading, failure, model)
         self._compose(key, error=why)
 
     def _held(self, reading: Reading, model: AnomalyModel) -> NotAnalysed | None:
@@ -166,18 +169,6 @@ class AnalysisSteps:
             instances = studies.instances_of(session, key)
         paths = [self.store.path_of(instance.path) for instance in instances]
         return examination.read(paths, self.rules)
-
-    def _record(
-        self,
-        key: StudyKey,
-        reading: Reading,
-        result: Findings | NotAnalysed,
-        model: AnomalyModel,
-        *,
-        shadow: bool = False,
-    ) -> None:
-        with self.database.begin() as session:
-            self._save(session, key, reading, result, model, shadow=shadow)
 
     def _save(
         self,

@@ -107,9 +107,7 @@ class FileStore:
         try:
             return self.path_of(relative).read_bytes()
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-            raise NotFound(
-                f"The store has no file {relative}; it was it removed by hand?"
-            ) from error
+            raise NotFound(f"The store has no file {relative}; was it removed by hand?") from error
 
     def image_paths(self) -> Iterator[str]:
         """Every image that is kept, folder by folder, in no particular order."""

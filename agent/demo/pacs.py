@@ -53,12 +53,7 @@ class SimulatedPacs:
             address_of=lambda _title, _address: None,  # whoever asks waits for the report
             linger_seconds=_LINGER_SECONDS,
         )
-        entity.add_supported_context(
-            commitment_messages.SOP_CLASS,
-            list(commitment_messages.SYNTAXES),
-            scu_role=True,
-            scp_role=True,
-        )
+        commitment_messages.accept(entity)
         self._server = entity.start_server(
             (_HOST, self._port),
             block=False,

@@ -7,7 +7,7 @@ from typing import cast
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import build_context, evt
+from pynetdicom import AE, build_context, evt
 from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 from pynetdicom.presentation import PresentationContext
@@ -68,6 +68,11 @@ class Report:
 def contexts() -> list[PresentationContext]:
     """What is proposed to a peer, in either role."""
     return [build_context(SOP_CLASS, list(SYNTAXES))]
+
+
+def accept(entity: AE) -> None:
+    """Accept the presentation context from peers, as users or as providers."""
+    entity.add_supported_context(SOP_CLASS, list(SYNTAXES), scu_role=True, scp_role=True)
 
 
 def read_request(event: evt.Event) -> Request:

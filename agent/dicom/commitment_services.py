@@ -29,10 +29,8 @@ class CommitmentServices:
     senders: FrontDoor
 
     def offer(self, entity: AE) -> None:
-        """Accept the presentation context, with the peer as user or as provider."""
-        entity.add_supported_context(
-            messages.SOP_CLASS, list(messages.SYNTAXES), scu_role=True, scp_role=True
-        )
+        """Accept the presentation context."""
+        messages.accept(entity)
 
     @property
     def handlers(self) -> tuple[tuple[evt.EventType, Callable[[evt.Event], Any]], ...]:
