@@ -98,6 +98,8 @@ class Site:
             quiet_seconds=0.7,
             results=('heatmap = "off"',),
             maximum_tries=50,
+            # The PACS reports on the association of the request, which a kill ends.
+            commitment_seconds=5.0,
             launch=launch,
         )
         self.lease_seconds = lease_seconds

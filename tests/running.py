@@ -65,6 +65,7 @@ class RunningNode:
     peers: tuple[str, ...] = ()  # TOML lines, each table with its heading
     database_url: str = ""
     retry_seconds: float = 0.5
+    commitment_seconds: float = 600.0
     maximum_tries: int = 20
     watermark_percent: float = 100.0
     port: int = 0
@@ -113,6 +114,7 @@ class RunningNode:
             f"first_retry_seconds = {self.retry_seconds}",
             f"maximum_tries = {self.maximum_tries}",
             "longest_retry_seconds = 1.0",
+            f"commitment_seconds = {self.commitment_seconds}",
             "[model]",
             'provider = "cpu"',
             "[status]",
