@@ -8,7 +8,7 @@ import typer
 
 from agent.cli.border import one_sentence, say
 
-_SCRIPTS = Path(__file__).resolve().parents[2] / "tests" / "benchmarks"
+SCRIPTS = Path(__file__).resolve().parents[2] / "tests" / "benchmarks"
 
 
 class Part(StrEnum):
@@ -45,7 +45,7 @@ def bench(
     import subprocess
     import sys
 
-    if not _SCRIPTS.is_dir():
+    if not SCRIPTS.is_dir():
         raise FileNotFoundError(
             "The benchmarks come with the source, not with the installed package; "
             "run `make bench` in a checkout."
@@ -53,9 +53,9 @@ def bench(
     code = 0
     for part in parts or list(Part):
         say(f"{part}:")
-        words = [str(_SCRIPTS / f"{part}.py"), "--json", str(out / f"{part}.json")]
+        words = [str(SCRIPTS / f"{part}.py"), "--json", str(out / f"{part}.json")]
         words += ["--rounds", str(rounds)] if rounds else []
         code = max(code, subprocess.run([sys.executable, *words], check=False).returncode)
-    subprocess.run([sys.executable, str(_SCRIPTS / "harness.py"), str(out)], check=True)
+    subprocess.run([sys.executable, str(SCRIPTS / "harness.py"), str(out)], check=True)
     if code:
         raise typer.Exit(1)
