@@ -1,0 +1,194 @@
+"""What the database's size costs: the same work over 1,000 and over 100,000 studies.
+
+`python tests/benchmarks/database.py [--studies 1000 100000] [--backend postgresql] [--folder F]`.
+A study has 100 images, so that the larger database holds ten million. Both are filled first, as
+they are after months (`tests/many_studies.py`), or found in the folder where they were left; then
+each thing that a node does with them is timed on both in turns. Processor and disk are the same
+for both, so the ratio is what counts: above 1 the larger one was quicker.
+"""
+
+import gc
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import harness
+import many_studies
+import status_page
+from agent import bootstrap, models_in_use
+from databases import postgres_database
+from grown_node import ASKED, GrownNode, command, grown, idle_worker, timed
+from harness import Figure
+from postgres import Postgres
+from storage.database import open_database
+
+MOST = 1.5  # times as long as over the smaller database
+ROUNDS = 5
+
+Work = Callable[[], object]
+
+
+def main() -> int:
+    """Fill, measure, print."""
+    parser = harness.parser(__doc__, rounds=ROUNDS)
+    parser.add_argument("--studies", type=int, nargs=2, default=(1000, 100_000))
+    parser.add_argument("--backend", choices=("sqlite", "postgresql"), default="sqlite")
+    parser.add_argument("--folder", type=Path, help="SQLite: where the databases are kept")
+    wanted = parser.parse_args()
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nsv-grow-")))
+        folder = wanted.folder or scratch
+        urls = stack.enter_context(_urls(wanted.backend, wanted.studies, folder))
+        nodes = {size: _node(folder / str(size), urls[size], size) for size in wanted.studies}
+        figures = [*_figures(nodes, wanted.rounds)]
+        for node in nodes.values():
+            node.jobs.close()
+            node.database.close()
+    return harness.report(
+        harness.Report(benchmark=f"database on {wanted.backend}", figures=figures), wanted.json
+    )
+
+
+@contextmanager
+def _urls(backend: str, sizes: tuple[int, int], folder: Path) -> Iterator[dict[int, str]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    if backend == "sqlite":
+        yield {size: f"sqlite:///{folder / f'{size}.db'}" for size in sizes}
+        return
+    with Postgres() as server, ExitStack() as stack:
+        yield {size: stack.enter_context(postgres_database(server.url)) for size in sizes}
+
+
+def _node(folder: Path, url: str, size: int) -> GrownNode:
+    """A node over a database of that size, which is filled where it is new."""
+    database = open_database(url)
+    database.migrate()
+    storage = bootstrap.Storage(
+        database=database, store=bootstrap.open_store(status_page.settings(folder / "data"))
+    )
+    values = status_page.settings(folder / "data")
+    bootstrap.open_models(values, storage)
+    with database.read() as session:
+        described = models_in_use.described_in_force(session, bootstrap.model_store(values))
+        filled = many_studies.is_filled(session)
+    if not filled:
+        begin = time.perf_counter()
+        many_studies.fill(
+            database, studies=size, read_by=(described.digest, described.thresholds.version)
+        )
+        print(
+            f"{size} studies, {size * many_studies.IMAGES} images: filled in "
+            f"{time.perf_counter() - begin:.0f} s, {many_studies.megabytes(database):.0f} MB",
+            file=sys.stderr,
+        )
+    return grown(folder, database, size)
+
+
+def _figures(nodes: dict[int, GrownNode], rounds: int) -> Iterator[Figure]:
+    asked = "the same within 1.5 x"
+
+    def measure(
+        what: str, of: Callable[[GrownNode], Work], *, repeats: int = 20, bound: bool = True
+    ) -> Figure:
+        works = {_name(size): of(node) for size, node in nodes.items()}
+        return _figure(what, works, rounds, repeats, asked if bound else "")
+
+    yield measure(
+        "`studies list`",
+        lambda node: lambda: command(node_config(node), "studies", "list"),
+        repeats=1,
+    )
+    yield measure(
+        "`studies show UID`",
+        lambda node: lambda: command(node_config(node), "studies", "show", node.middle),
+        repeats=1,
+    )
+    yield measure(
+        "`audit list`", lambda node: lambda: command(node_config(node), "audit", "list"), repeats=1
+    )
+    yield measure("its queries: the newest 50 studies", lambda node: node.list_studies)
+    yield measure("50 studies from the middle", lambda node: node.list_an_old_page)
+    yield measure("queries of `show` with the whole UID", lambda node: node.show_study)
+    yield measure(
+        "queries of `show` with the end of the UID",
+        lambda node: node.show_study_by_its_end,
+        bound=False,
+    )
+    yield measure("queries of `audit list`", lambda node: node.list_audit)
+    yield measure("completion: a look at what arrives", GrownNode.look_for_complete_studies)
+    yield measure("enqueueing an analysis", lambda node: node.enqueue)
+    yield measure("20 images of a new study get rows", lambda node: node.record_a_new_study)
+    yield measure("20 more images of a study get rows", lambda node: node.record_more_of_a_study)
+    yield measure("is this object ours?", lambda node: node.ask_whether_it_is_ours)
+    yield measure("what is still to be sent of a study", lambda node: node.look_for_what_is_to_be_sent)
+    yield measure("an event is added to the audit", lambda node: node.append_to_audit)
+    yield measure(f"storage commitment: {ASKED} images", _commitment)
+    yield measure("is all work in the queue?", lambda node: node.reconcile)
+    yield measure("metrics, scraped again and again", GrownNode.scrape_metrics, repeats=5)
+    yield measure("alarms, as `doctor` finds them", GrownNode.look_for_alarms, repeats=1, bound=False)
+    with ExitStack() as stack:
+        for path in ("/", "/studies", "/studies?state=FAILED"):
+            pages = {
+                _name(size): stack.enter_context(node.page(path)) for size, node in nodes.items()
+            }
+            yield _figure(f"status page {path}", pages, rounds, 5, asked)
+    yield measure("retention: the first study that may go", lambda node: node.look_for_what_may_go)
+    yield measure("start: 200 files compared with rows", _comparison)
+    yield measure("backup: every file that a row names", lambda node: node.name_all_files, repeats=1, bound=False)
+    idle = {
+        _name(size): [1000 * idle_worker(node, seconds=5.0) for _ in range(2)]
+        for size, node in nodes.items()
+    }
+    yield _judged("an idle worker's statements", "ms in a second", idle, asked)
+
+
+def node_config(node: GrownNode) -> Path:
+    return node.settings.node.data_dir.parent / "agent.toml"
+
+
+def _commitment(node: GrownNode) -> Work:
+    wanted = node.sop_uids(ASKED)
+    return lambda: node.answer_commitment(wanted)
+
+
+def _comparison(node: GrownNode) -> Work:
+    paths = node.paths(ASKED)
+    return lambda: node.compare_files_with_rows(paths)
+
+
+def _figure(
+    what: str, works: dict[str, Work], rounds: int, repeats: int, wanted: str
+) -> Figure:
+    for work in works.values():
+        work()
+    gc.collect()
+    values = harness.interleave(
+        {
+            name: lambda work=work: 1000 * timed(work, repeats=repeats)
+            for name, work in works.items()
+        },
+        rounds=rounds,
+    )
+    return _judged(what, "ms", values, wanted)
+
+
+def _judged(what: str, unit: str, values: dict[str, list[float]], wanted: str) -> Figure:
+    small, large = values
+    figure = Figure(what=what, unit=unit, values={large: values[large], small: values[small]}, ours=large)
+    kept = figure.ratio(small) >= 1 / MOST if wanted else None
+    made = Figure(**{**vars(figure), "wanted": wanted, "kept": kept})
+    print(what, {name: harness.spread(one) for name, one in made.values.items()}, file=sys.stderr)
+    return made
+
+
+def _name(size: int) -> str:
+    return f"at {size:,}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
