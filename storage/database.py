@@ -1,7 +1,7 @@
 """Opens the database, SQLite or PostgreSQL, and gives out its transactions."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import OperationalError as SqliteError
@@ -30,8 +30,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from storage import migrations
-from storage.migrations import scope
 from storage.errors import Conflict, DatabaseAway, StorageError
+from storage.migrations import scope
 
 BUSY_TIMEOUT_SECONDS = 60.0  # how long a SQLite writer waits for the one before it
 CONNECT_TIMEOUT_SECONDS = 10  # PostgreSQL
@@ -93,6 +93,23 @@ class Database:
                 return False
             versions = text(f"SELECT version_num FROM {scope.VERSION_TABLE}")
             return connection.execute(versions).scalars().all() == [migrations.newest()]
+
+    def add_index(
+        self, name: str, table: str, columns: Sequence[str], *, postgresql_schema: str
+    ) -> None:
+        """See to an index on a table that is not ours, in that schema on PostgreSQL."""
+        on_postgresql = self.engine.dialect.name == "postgresql"
+        schema = postgresql_schema if on_postgresql else None
+        with self.read() as session:
+            if inspect(session.connection()).has_index(table, name, schema):
+                return
+        place = f"{schema}.{table}" if schema else table
+        with self.begin() as session:
+            if on_postgresql:
+                session.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            session.execute(
+                text(f"CREATE INDEX IF NOT EXISTS {name} ON {place} ({', '.join(columns)})")
+            )
 
     def check(self) -> None:
         """Raise StorageError with a sentence when the database does not answer."""

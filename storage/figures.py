@@ -108,8 +108,8 @@ def passages(session: Session, since: datetime) -> list[Passage]:
     return [Passage(**row._asdict()) for row in session.execute(ended)]
 
 
-def deliveries(session: Session) -> list[DeliveryCount]:
-    """Deliveries of current objects by destination and state."""
+def deliveries(session: Session, *, state: DeliveryState | None = None) -> list[DeliveryCount]:
+    """Deliveries of current objects by destination and state, of all states or of one."""
     table, objects = tables.delivery, tables.result_object
     statement = (
         select(
@@ -124,6 +124,8 @@ def deliveries(session: Session) -> list[DeliveryCount]:
         .group_by(table.c.destination, table.c.state)
         .order_by(table.c.destination, table.c.state)
     )
+    if state is not None:
+        statement = statement.where(table.c.state == state)
     return [DeliveryCount(**row._asdict()) for row in session.execute(statement)]
 
 

@@ -98,11 +98,13 @@ def has_results(session: Session, study_uid: StudyUid) -> bool:
     return session.scalar(here.limit(1)) is not None
 
 
-def studies_removed(session: Session) -> tuple[StudyUid, ...]:
-    """The studies whose images were removed at some time."""
-    column = _instance.c.study_uid
-    found = session.scalars(select(column).where(_instance.c.removed_at.is_not(None)).distinct())
-    return tuple(StudyUid(one) for one in found)
+def studies_removed(session: Session, *, since: datetime | None = None) -> tuple[StudyUid, ...]:
+    """The studies whose images were removed from a moment on, or at some time."""
+    removed_at = _instance.c.removed_at
+    statement = select(_instance.c.study_uid).where(removed_at.is_not(None)).distinct()
+    if since is not None:
+        statement = statement.where(removed_at >= since)
+    return tuple(StudyUid(one) for one in session.scalars(statement))
 
 
 def results_removed_at(session: Session, key: StudyKey) -> datetime | None:

@@ -91,8 +91,10 @@ study = Table(
     Column("finished_at", UtcTime),
     Column("error", Words),
     Column("model_folder", Words),
-    Index("ix_study_state", "state", "last_received_at"),
-    Index("ix_study_first_received_at", "first_received_at"),
+    # In the order of lists, so that a page of one is read and nothing is sorted.
+    Index("ix_study_received", "first_received_at", "study_uid", "revision"),
+    Index("ix_study_state_received", "state", "first_received_at", "study_uid", "revision"),
+    Index("ix_study_finished_at", "finished_at"),
 )
 
 # An image belongs to revision r when `revision <= r` and it was not superseded up to r. Retention
@@ -116,7 +118,14 @@ instance = Table(
     Column("computed", Boolean, nullable=False, server_default=false()),
     Column("removed_at", UtcTime),
     _of_study(),
-    Index("ix_instance_study", "study_uid", "revision"),
+    Index("ix_instance_study_removed", "study_uid", "removed_at"),
+    Index(
+        "ix_instance_removed",
+        "removed_at",
+        "study_uid",
+        sqlite_where=text("removed_at IS NOT NULL"),
+        postgresql_where=text("removed_at IS NOT NULL"),
+    ),
     Index("ix_instance_path", "path"),
     Index("ix_instance_sop", "sop_uid"),
     Index(
@@ -201,7 +210,15 @@ def _lesion_columns(of: str) -> tuple[Column[Any] | ForeignKeyConstraint, ...]:
     )
 
 
-analysis = Table("analysis", metadata, *_analysis_columns(), _of_study())
+analysis = Table(
+    "analysis",
+    metadata,
+    *_analysis_columns(),
+    _of_study(),
+    Index("ix_analysis_outcome", "model_name", "model_version", "outcome"),
+    Index("ix_analysis_created_at", "created_at"),
+    Index("ix_analysis_scanner", "scanner"),
+)
 lesion = Table("lesion", metadata, *_lesion_columns("analysis"))
 
 shadow_analysis = Table("shadow_analysis", metadata, *_analysis_columns(), _of_study())
@@ -244,6 +261,7 @@ delivery = Table(
     Column("proof", one_of(Proof)),
     Column("transaction_uid", Text),
     Index("ix_delivery_transaction", "transaction_uid"),
+    Index("ix_delivery_state", "state", "destination"),
 )
 
 # A delivery names the transaction that it was asked for in last.
@@ -255,6 +273,7 @@ commitment = Table(
     Column("asked_at", UtcTime, nullable=False),
     Column("accepted_at", UtcTime),
     Column("answered_at", UtcTime),
+    Index("ix_commitment_asked_at", "asked_at"),
 )
 
 feedback = Table(
@@ -380,4 +399,5 @@ audit_event = Table(
     Column("detail", Words, nullable=False),
     Column("previous_sha256", Text, nullable=False),
     Column("sha256", Text, nullable=False),
+    Index("ix_audit_event_action", "action", "number"),
 )

@@ -74,7 +74,9 @@ class GrownNode:
 
     def list_an_old_page(self) -> None:
         with self.database.read() as session:
-            studies.list_studies(session, limit=50, offset=self.size // 2)
+            studies.list_studies(
+                session, limit=50, older_than=studies.get(session, StudyKey(f"{self.middle}#1"))
+            )
 
     def show_study(self) -> None:
         self._show(self.middle)
@@ -122,9 +124,7 @@ class GrownNode:
             results.is_our_object(session, f"2.25.{next(_numbers)}")
 
     def answer_commitment(self, wanted: list[SopUid]) -> None:
-        held = KeptImages(
-            database=self.database, store=self.store, receipts=cast("Any", _Nobody())
-        )
+        held = KeptImages(database=self.database, store=self.store, receipts=cast("Any", _Nobody()))
         held.examine([Reference(sop_class_uid="1.2", sop_uid=one) for one in wanted])
 
     def look_for_complete_studies(self) -> Callable[[], None]:
@@ -305,5 +305,3 @@ def grown(folder: Path, database: Database, size: int) -> GrownNode:
         jobs=Jobs(database),
         size=size,
     )
-
-

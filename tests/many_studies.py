@@ -5,6 +5,8 @@ and digests are scrambled, for indexes fill in no order in production either. Se
 digests are of the right length and mean nothing.
 """
 
+import base64
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +31,7 @@ UNDER_WAY = ("RECEIVING", "RECEIVING", "RECEIVING", "COMPLETE", "COMPLETE", "DEL
 _MR = "1.2.840.10008.5.1.4.1.1.4"
 _EXPLICIT = "1.2.840.10008.1.2.1"
 _SCORES = str([0.125 * (number % 17) for number in range(28)])
+_INPUTS = base64.b64encode(pickle.dumps({"args": ("key",), "kwargs": {}})).decode()
 _ROLES = "CASE o.k WHEN 1 THEN 'REPORT' WHEN 2 THEN 'SEGMENTATION' ELSE 'HEATMAP' END"
 
 
@@ -161,8 +164,8 @@ def _statements(words: _Words, count: int, images: int) -> Iterator[str]:
         f" 'PACS', {images}, {came}, {words.time(f'{at} + 60')},"
         f" CASE WHEN {receiving} THEN NULL ELSE {words.time(f'{at} + 90')} END,"
         f" CASE WHEN {receiving} THEN NULL WHEN s.k % 500 = 0 THEN 'Incomplete: the source"
-        " holds more images than are here.' ELSE 'The association was released and the source counts as"
-        " many.' END,"
+        " holds more images than are here.' ELSE 'The association was released and the source"
+        " counts as many.' END,"
         f" CASE WHEN s.k > {done} THEN NULL ELSE {ended} END,"
         " CASE WHEN s.k % 200 = 0 THEN 'Given up after 20 tries.' END"
         f" FROM {studies}"
@@ -265,7 +268,7 @@ def _runs(words: _Words, count: int, done: int, uid: str, at: str) -> Iterator[s
     )
     yield (
         f"INSERT INTO {schema}workflow_input (workflow_uuid, inputs, retention_timestamp)"
-        f" SELECT {run}, 'gASVMAAAAAAAAAB9lCiMBGFyZ3OU', {moment} FROM {rows}"
+        f" SELECT {run}, '{_INPUTS}', {moment} FROM {rows}"
     )
     yield (
         f"INSERT INTO {schema}operation_outputs (workflow_uuid, function_id, function_name, output,"

@@ -132,13 +132,12 @@ def _deliveries(site: Site, session: Session, now: datetime) -> Iterator[Alarm]:
             f"Results have waited for their destination for {words(now - since)}.",
             "Run `neurosieve destinations test`; the node goes on trying by itself.",
         )
-    for one in figures.deliveries(session):
-        if one.state is DeliveryState.FAILED:
-            yield _warning(
-                Kind.DELIVERY_FAILED,
-                f"{one.destination} refused or lost {one.count} result object(s).",
-                "Open the study to see the answer, then run `neurosieve studies retry`.",
-            )
+    for one in figures.deliveries(session, state=DeliveryState.FAILED):
+        yield _warning(
+            Kind.DELIVERY_FAILED,
+            f"{one.destination} refused or lost {one.count} result object(s).",
+            "Open the study to see the answer, then run `neurosieve studies retry`.",
+        )
 
 
 def _unconfirmed(site: Site, session: Session, now: datetime) -> Iterator[Alarm]:

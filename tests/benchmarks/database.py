@@ -18,12 +18,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import harness
+from harness import Figure
+
 import many_studies
 import status_page
 from agent import bootstrap, models_in_use
 from databases import postgres_database
 from grown_node import ASKED, GrownNode, command, grown, idle_worker, timed
-from harness import Figure
 from postgres import Postgres
 from storage.database import open_database
 
@@ -125,12 +126,16 @@ def _figures(nodes: dict[int, GrownNode], rounds: int) -> Iterator[Figure]:
     yield measure("20 images of a new study get rows", lambda node: node.record_a_new_study)
     yield measure("20 more images of a study get rows", lambda node: node.record_more_of_a_study)
     yield measure("is this object ours?", lambda node: node.ask_whether_it_is_ours)
-    yield measure("what is still to be sent of a study", lambda node: node.look_for_what_is_to_be_sent)
+    yield measure(
+        "what is still to be sent of a study", lambda node: node.look_for_what_is_to_be_sent
+    )
     yield measure("an event is added to the audit", lambda node: node.append_to_audit)
     yield measure(f"storage commitment: {ASKED} images", _commitment)
     yield measure("is all work in the queue?", lambda node: node.reconcile)
     yield measure("metrics, scraped again and again", GrownNode.scrape_metrics, repeats=5)
-    yield measure("alarms, as `doctor` finds them", GrownNode.look_for_alarms, repeats=1, bound=False)
+    yield measure(
+        "alarms, as `doctor` finds them", GrownNode.look_for_alarms, repeats=1, bound=False
+    )
     with ExitStack() as stack:
         for path in ("/", "/studies", "/studies?state=FAILED"):
             pages = {
@@ -139,7 +144,12 @@ def _figures(nodes: dict[int, GrownNode], rounds: int) -> Iterator[Figure]:
             yield _figure(f"status page {path}", pages, rounds, 5, asked)
     yield measure("retention: the first study that may go", lambda node: node.look_for_what_may_go)
     yield measure("start: 200 files compared with rows", _comparison)
-    yield measure("backup: every file that a row names", lambda node: node.name_all_files, repeats=1, bound=False)
+    yield measure(
+        "backup: every file that a row names",
+        lambda node: node.name_all_files,
+        repeats=1,
+        bound=False,
+    )
     idle = {
         _name(size): [1000 * idle_worker(node, seconds=5.0) for _ in range(2)]
         for size, node in nodes.items()
@@ -161,9 +171,7 @@ def _comparison(node: GrownNode) -> Work:
     return lambda: node.compare_files_with_rows(paths)
 
 
-def _figure(
-    what: str, works: dict[str, Work], rounds: int, repeats: int, wanted: str
-) -> Figure:
+def _figure(what: str, works: dict[str, Work], rounds: int, repeats: int, wanted: str) -> Figure:
     for work in works.values():
         work()
     gc.collect()
@@ -179,7 +187,9 @@ def _figure(
 
 def _judged(what: str, unit: str, values: dict[str, list[float]], wanted: str) -> Figure:
     small, large = values
-    figure = Figure(what=what, unit=unit, values={large: values[large], small: values[small]}, ours=large)
+    figure = Figure(
+        what=what, unit=unit, values={large: values[large], small: values[small]}, ours=large
+    )
     kept = figure.ratio(small) >= 1 / MOST if wanted else None
     made = Figure(**{**vars(figure), "wanted": wanted, "kept": kept})
     print(what, {name: harness.spread(one) for name, one in made.values.items()}, file=sys.stderr)
