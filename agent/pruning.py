@@ -15,9 +15,7 @@ from storage.database import Database
 
 logger = logging.getLogger(__name__)
 
-KEPT = timedelta(
-    days=14
-)  # after the end of a run, of a study, for whoever looks into what happened
+KEPT = timedelta(days=14)  # after the end of a run or a study, for who looks into it
 AT_ONCE = 200  # rows of one transaction, which others wait for on SQLite
 BATCHES = 100  # of one run
 PAUSE_SECONDS = 0.1  # between them

@@ -67,8 +67,8 @@ class Retention:
     def run(self, now: datetime, *, broken_off_since: datetime | None = None) -> list[Removal]:
         """Remove what the policy lets go; what went, or would.
 
-        What an earlier run broke off is finished first; `broken_off_since` says from when on there may
-        be any, None that nobody knows.
+        What an earlier run broke off is finished first; `broken_off_since` says from when on there
+        may be any, None that nobody knows.
         """
         if self.dry_run:
             return [*self._by_age(now), *self._for_room(now)]

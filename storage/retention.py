@@ -20,6 +20,7 @@ from storage.intake import FIRST_REVISION
 from storage.records import Delivery, DeliveryState, Study, StudyKey, StudyState, StudyUid
 
 _ENDED_WELL = (StudyState.DELIVERED, StudyState.NOT_ANALYSED)
+_PAGE = 200
 _instance, _object = tables.instance, tables.result_object
 
 
@@ -27,16 +28,30 @@ def finished(
     session: Session, *, before: datetime | None = None, without_proof: bool = False
 ) -> Iterator[Study]:
     """The newest revisions of the studies of which files may go, the longest finished first."""
-    table = tables.study
-    statement = select(table).where(table.c.state.in_(_ENDED_WELL), rows.is_newest())
-    if before is not None:
-        statement = statement.where(table.c.finished_at < before)
-    held = statement.where(_held(_instance) | _held(_object))
-    for row in session.execute(held.order_by(table.c.finished_at)).all():
-        study = Study(**row._asdict())
+    for study in _ended_well(session, before):
         deliveries = results.deliveries_of(session, study.key)
         if deliveries and all(_may_forget(one, without_proof) for one in deliveries):
             yield study
+
+
+def _ended_well(session: Session, before: datetime | None) -> Iterator[Study]:
+    """The studies that still have files, a page at a time."""
+    table = tables.study
+    place = (table.c.finished_at, table.c.study_uid)
+    statement = (
+        select(table)
+        .where(table.c.state.in_(_ENDED_WELL), rows.is_newest())
+        .where(_held(_instance) | _held(_object))
+        .order_by(*place)
+        .limit(_PAGE)
+    )
+    if before is not None:
+        statement = statement.where(table.c.finished_at < before)
+    page = statement
+    while found := session.execute(page).all():
+        yield from (Study(**row._asdict()) for row in found)
+        last = found[-1]
+        page = statement.where(rows.after(place, (last.finished_at, last.study_uid)))
 
 
 def take_images(session: Session, study: Study, *, now: datetime) -> bool:

@@ -5,19 +5,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Tuple,
-    case,
-    delete,
-    func,
-    insert,
-    literal,
-    or_,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import ColumnElement, case, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from storage import feedback, rows, tables
@@ -124,9 +112,9 @@ def list_studies(
     order = [column.asc() if turned else column.desc() for column in place]
     statement = select(tables.study).order_by(*order).limit(limit)
     if older_than is not None:
-        statement = statement.where(tuple_(*place) < _place(older_than))
+        statement = statement.where(rows.before(place, _place(older_than)))
     if newer_than is not None:
-        statement = statement.where(tuple_(*place) > _place(newer_than))
+        statement = statement.where(rows.after(place, _place(newer_than)))
     if states is not None:
         statement = statement.where(columns.state.in_(states))
     if mark is not None:
@@ -266,12 +254,9 @@ def series_decisions(session: Session, key: StudyKey) -> tuple[SeriesDecision, .
     return tuple(SeriesDecision(**row._asdict()) for row in found)
 
 
-def _place(study: Study) -> Tuple:
-    """Where a study stands in lists, the index's columns."""
-    columns = tables.study.c
-    values = (study.first_received_at, study.study_uid, study.revision)
-    types = (columns.first_received_at.type, columns.study_uid.type, columns.revision.type)
-    return tuple_(*(literal(value, type_) for value, type_ in zip(values, types, strict=True)))
+def _place(study: Study) -> tuple[datetime, str, int]:
+    """Where a study stands in lists."""
+    return study.first_received_at, study.study_uid, study.revision
 
 
 def _decided(key: StudyKey) -> ColumnElement[bool]:

@@ -50,6 +50,11 @@ from storage.records import (
 )
 
 
+def _where(name: str, column: str, condition: str) -> Index:
+    """An index over few rows; a statement must state the same condition with the same literals."""
+    return Index(name, column, sqlite_where=text(condition), postgresql_where=text(condition))
+
+
 def _revision_columns() -> tuple[Column[Any], Column[Any]]:
     return (
         Column("study_uid", Text, primary_key=True),
@@ -95,6 +100,8 @@ study = Table(
     Index("ix_study_received", "first_received_at", "study_uid", "revision"),
     Index("ix_study_state_received", "state", "first_received_at", "study_uid", "revision"),
     Index("ix_study_finished_at", "finished_at"),
+    Index("ix_study_state_finished", "state", "finished_at"),
+    _where("ix_study_incomplete", "study_uid", "completion_evidence LIKE '%Incomplete:%'"),
 )
 
 # An image belongs to revision r when `revision <= r` and it was not superseded up to r. Retention
@@ -119,13 +126,7 @@ instance = Table(
     Column("removed_at", UtcTime),
     _of_study(),
     Index("ix_instance_study_removed", "study_uid", "removed_at"),
-    Index(
-        "ix_instance_removed",
-        "removed_at",
-        "study_uid",
-        sqlite_where=text("removed_at IS NOT NULL"),
-        postgresql_where=text("removed_at IS NOT NULL"),
-    ),
+    _where("ix_instance_removed", "removed_at", "removed_at IS NOT NULL"),
     Index("ix_instance_path", "path"),
     Index("ix_instance_sop", "sop_uid"),
     Index(
@@ -261,7 +262,8 @@ delivery = Table(
     Column("proof", one_of(Proof)),
     Column("transaction_uid", Text),
     Index("ix_delivery_transaction", "transaction_uid"),
-    Index("ix_delivery_state", "state", "destination"),
+    _where("ix_delivery_failed", "destination", "state = 'FAILED'"),
+    _where("ix_delivery_unproven", "destination", "state = 'STORED' AND proof IS NULL"),
 )
 
 # A delivery names the transaction that it was asked for in last.

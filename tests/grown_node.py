@@ -24,7 +24,7 @@ from agent.completion import Completion
 from agent.dicom.commitment_messages import Reference
 from agent.dicom.kept_images import KeptImages
 from agent.inquiries import Inquiries
-from agent.jobs import Jobs
+from agent.jobs import ANALYSIS_QUEUE, DELIVERY_QUEUE, Jobs
 from agent.settings import NodeSettings, Settings
 from agent.status import alarms, metrics, node_view
 from received import image
@@ -165,9 +165,9 @@ class GrownNode:
 
     # What the watch does.
 
-    def scrape_metrics(self) -> Callable[[], None]:
+    def scrape_metrics(self) -> Callable[[], object]:
         site = bootstrap.status_site(self.settings, self._storage)
-        return lambda: metrics.scrape(site) and None
+        return lambda: metrics.scrape(site)
 
     def look_for_alarms(self) -> Callable[[], None]:
         """As `doctor` does; it has no memory."""
@@ -179,12 +179,12 @@ class GrownNode:
         return look
 
     @contextmanager
-    def page(self, path: str) -> Iterator[Callable[[], None]]:
+    def page(self, path: str) -> Iterator[Callable[[], object]]:
         server = bootstrap.status_server(self.settings, self._storage)
         server.start()
         try:
             with status_page.visitor(server) as client:
-                yield lambda: client.get(path).raise_for_status() and None
+                yield lambda: client.get(path).raise_for_status()
         finally:
             server.stop()
 
@@ -248,7 +248,7 @@ def idle_worker(node: GrownNode, *, seconds: float) -> float:
     def after(connection: Any, *_: Any) -> None:
         spent.append(time.perf_counter() - begun.pop(id(connection)))
 
-    queues = {engine.ANALYSIS_QUEUE: 1, engine.DELIVERY_QUEUE: engine.DELIVERIES_AT_ONCE}
+    queues = {ANALYSIS_QUEUE: 1, DELIVERY_QUEUE: engine.DELIVERIES_AT_ONCE}
     engine.run_queues(node.database, "worker-1", _idle_workflows, queues)
     try:
         time.sleep(3.0)  # what waits is done by now

@@ -39,6 +39,7 @@ from agent.node import Node, Reception, Training, Work
 from agent.pruning import Pruning
 from agent.settings import Settings
 from agent.steps import AnalysisSteps
+from agent.tidying import Tidying
 from agent.training import TrainingSteps
 from agent.training_queue import TrainingWorker
 from storage import results
@@ -119,6 +120,7 @@ def _reception(settings: Settings, storage: Storage, jobs: Jobs, trail: Trail) -
         receipts=receipts,
         listener=listener,
         completion=completion,
+        tidying=Tidying(storage.store, storage.database),
     )
 
 

@@ -19,13 +19,19 @@ _NEW = (
         ["state", "first_received_at", "study_uid", "revision"],
     ),
     ("ix_study_finished_at", "study", ["finished_at"]),
+    ("ix_study_state_finished", "study", ["state", "finished_at"]),
     ("ix_instance_study_removed", "instance", ["study_uid", "removed_at"]),
     ("ix_analysis_outcome", "analysis", ["model_name", "model_version", "outcome"]),
     ("ix_analysis_created_at", "analysis", ["created_at"]),
     ("ix_analysis_scanner", "analysis", ["scanner"]),
-    ("ix_delivery_state", "delivery", ["state", "destination"]),
     ("ix_commitment_asked_at", "commitment", ["asked_at"]),
     ("ix_audit_event_action", "audit_event", ["action", "number"]),
+)
+_OF_FEW = (
+    ("ix_study_incomplete", "study", "study_uid", "completion_evidence LIKE '%Incomplete:%'"),
+    ("ix_instance_removed", "instance", "removed_at", "removed_at IS NOT NULL"),
+    ("ix_delivery_failed", "delivery", "destination", "state = 'FAILED'"),
+    ("ix_delivery_unproven", "delivery", "destination", "state = 'STORED' AND proof IS NULL"),
 )
 _OLD = (
     ("ix_study_state", "study", ["state", "last_received_at"]),
@@ -40,20 +46,14 @@ def upgrade() -> None:
         op.drop_index(name, table)
     for name, table, columns in _NEW:
         op.create_index(name, table, columns)
-    is_removed = sa.text("removed_at IS NOT NULL")
-    op.create_index(
-        "ix_instance_removed",
-        "instance",
-        ["removed_at", "study_uid"],
-        sqlite_where=is_removed,
-        postgresql_where=is_removed,
-    )
+    for name, table, column, condition in _OF_FEW:
+        where = sa.text(condition)
+        op.create_index(name, table, [column], sqlite_where=where, postgresql_where=where)
 
 
 def downgrade() -> None:
     """Go back to the one before."""
-    op.drop_index("ix_instance_removed", "instance")
-    for name, table, _ in _NEW:
+    for name, table, *_ in (*_OF_FEW, *_NEW):
         op.drop_index(name, table)
     for name, table, columns in _OLD:
         op.create_index(name, table, columns)
