@@ -27,6 +27,7 @@ class Pruning:
 
     database: Database
     jobs: Jobs
+    at_once: int = AT_ONCE
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def run(self, now: datetime) -> int:
@@ -46,10 +47,10 @@ class Pruning:
         return dropped
 
     def _drop_some(self, before: datetime) -> int:
-        runs = self.jobs.ended(before=before, limit=AT_ONCE)
+        runs = self.jobs.ended(before=before, limit=self.at_once)
         with self.database.begin() as session:  # first: a run that is gone names nothing
             executors.forget_takeovers(session, runs)
-            requests = proofs.forget(session, before=before, limit=AT_ONCE)
+            requests = proofs.forget(session, before=before, limit=self.at_once)
         if runs:
             self.jobs.forget(runs)
         return len(runs) + requests

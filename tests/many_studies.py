@@ -96,7 +96,7 @@ def fill(
     with _quickly(database) as connection:
         for statement in _statements(words, studies, images):
             connection.execute(text(statement.replace(":", r"\:")))
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with database.engine.begin() as connection:
         connection.exec_driver_sql("ANALYZE")
 
 
