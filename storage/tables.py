@@ -50,9 +50,9 @@ from storage.records import (
 )
 
 
-def _where(name: str, column: str, condition: str) -> Index:
+def _of_few(name: str, *columns: str, where: str) -> Index:
     """An index over few rows; a statement must state the same condition with the same literals."""
-    return Index(name, column, sqlite_where=text(condition), postgresql_where=text(condition))
+    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
 
 
 def _revision_columns() -> tuple[Column[Any], Column[Any]]:
@@ -101,7 +101,7 @@ study = Table(
     Index("ix_study_state_received", "state", "first_received_at", "study_uid", "revision"),
     Index("ix_study_finished_at", "finished_at"),
     Index("ix_study_state_finished", "state", "finished_at"),
-    _where("ix_study_incomplete", "study_uid", "completion_evidence LIKE '%Incomplete:%'"),
+    _of_few("ix_study_incomplete", "study_uid", where="completion_evidence LIKE '%Incomplete:%'"),
 )
 
 # An image belongs to revision r when `revision <= r` and it was not superseded up to r. Retention
@@ -126,7 +126,7 @@ instance = Table(
     Column("removed_at", UtcTime),
     _of_study(),
     Index("ix_instance_study_removed", "study_uid", "removed_at"),
-    _where("ix_instance_removed", "removed_at", "removed_at IS NOT NULL"),
+    _of_few("ix_instance_removed", "removed_at", "study_uid", where="removed_at IS NOT NULL"),
     Index("ix_instance_path", "path"),
     Index("ix_instance_sop", "sop_uid"),
     Index(
@@ -262,8 +262,8 @@ delivery = Table(
     Column("proof", one_of(Proof)),
     Column("transaction_uid", Text),
     Index("ix_delivery_transaction", "transaction_uid"),
-    _where("ix_delivery_failed", "destination", "state = 'FAILED'"),
-    _where("ix_delivery_unproven", "destination", "state = 'STORED' AND proof IS NULL"),
+    _of_few("ix_delivery_failed", "destination", where="state = 'FAILED'"),
+    _of_few("ix_delivery_unproven", "destination", where="state = 'STORED' AND proof IS NULL"),
 )
 
 # A delivery names the transaction that it was asked for in last.
