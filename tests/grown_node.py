@@ -251,7 +251,7 @@ def idle_worker(node: GrownNode, *, seconds: float) -> float:
     queues = {ANALYSIS_QUEUE: 1, DELIVERY_QUEUE: engine.DELIVERIES_AT_ONCE}
     engine.run_queues(node.database, "worker-1", _idle_workflows, queues)
     try:
-        time.sleep(3.0)  # what waits is done by now
+        time.sleep(5.0)  # what waits is done by now
         event.listen(Engine, "before_cursor_execute", before)
         event.listen(Engine, "after_cursor_execute", after)
         time.sleep(seconds)

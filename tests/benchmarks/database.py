@@ -13,16 +13,16 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import harness
-from harness import Figure
-
 import many_studies
 import status_page
 from agent import bootstrap, models_in_use
+from benchmarks import harness
+from benchmarks.harness import Figure
 from databases import postgres_database
 from grown_node import ASKED, GrownNode, command, grown, idle_worker, timed
 from postgres import Postgres
@@ -175,14 +175,15 @@ def _figure(what: str, works: dict[str, Work], rounds: int, repeats: int, wanted
     for work in works.values():
         work()
     gc.collect()
-    values = harness.interleave(
-        {
-            name: lambda work=work: 1000 * timed(work, repeats=repeats)
-            for name, work in works.items()
-        },
-        rounds=rounds,
-    )
+    contestants = {
+        name: partial(_milliseconds, work, repeats=repeats) for name, work in works.items()
+    }
+    values = harness.interleave(contestants, rounds=rounds)
     return _judged(what, "ms", values, wanted)
+
+
+def _milliseconds(work: Work, *, repeats: int) -> float:
+    return 1000 * timed(work, repeats=repeats)
 
 
 def _judged(what: str, unit: str, values: dict[str, list[float]], wanted: str) -> Figure:
