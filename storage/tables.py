@@ -50,9 +50,10 @@ from storage.records import (
 )
 
 
-def _of_few(name: str, *columns: str, where: str) -> Index:
-    """An index over few rows; a statement must state the same condition with the same literals."""
-    return Index(name, *columns, sqlite_where=text(where), postgresql_where=text(where))
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index over some rows; a statement must state the same condition with the same literals."""
+    condition = text(where)
+    return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
 
 
 def _revision_columns() -> tuple[Column[Any], Column[Any]]:
@@ -101,7 +102,7 @@ study = Table(
     Index("ix_study_state_received", "state", "first_received_at", "study_uid", "revision"),
     Index("ix_study_finished_at", "finished_at"),
     Index("ix_study_state_finished", "state", "finished_at"),
-    _of_few("ix_study_incomplete", "study_uid", where="completion_evidence LIKE '%Incomplete:%'"),
+    _partial("ix_study_incomplete", "study_uid", where="completion_evidence LIKE '%Incomplete:%'"),
 )
 
 # An image belongs to revision r when `revision <= r` and it was not superseded up to r. Retention
@@ -126,16 +127,11 @@ instance = Table(
     Column("removed_at", UtcTime),
     _of_study(),
     Index("ix_instance_study_removed", "study_uid", "removed_at"),
-    _of_few("ix_instance_removed", "removed_at", "study_uid", where="removed_at IS NOT NULL"),
+    _partial("ix_instance_removed", "removed_at", "study_uid", where="removed_at IS NOT NULL"),
     Index("ix_instance_path", "path"),
     Index("ix_instance_sop", "sop_uid"),
-    Index(
-        "uq_instance_current",
-        "study_uid",
-        "sop_uid",
-        unique=True,
-        sqlite_where=text("superseded_in IS NULL"),
-        postgresql_where=text("superseded_in IS NULL"),
+    _partial(
+        "uq_instance_current", "study_uid", "sop_uid", where="superseded_in IS NULL", unique=True
     ),
 )
 
@@ -262,8 +258,8 @@ delivery = Table(
     Column("proof", one_of(Proof)),
     Column("transaction_uid", Text),
     Index("ix_delivery_transaction", "transaction_uid"),
-    _of_few("ix_delivery_failed", "destination", where="state = 'FAILED'"),
-    _of_few("ix_delivery_unproven", "destination", where="state = 'STORED' AND proof IS NULL"),
+    _partial("ix_delivery_failed", "destination", where="state = 'FAILED'"),
+    _partial("ix_delivery_unproven", "destination", where="state = 'STORED' AND proof IS NULL"),
 )
 
 # A delivery names the transaction that it was asked for in last.
@@ -303,13 +299,7 @@ model_version = Table(
     Column("sequence", Text, nullable=False),
     Column("registered_at", UtcTime, nullable=False),
     Column("shadow", Boolean, nullable=False, server_default=false()),
-    Index(
-        "uq_model_version_shadow",
-        "shadow",
-        unique=True,
-        sqlite_where=text("shadow"),
-        postgresql_where=text("shadow"),
-    ),
+    _partial("uq_model_version_shadow", "shadow", where="shadow", unique=True),
 )
 
 threshold_set = Table(

@@ -11,8 +11,9 @@ import gc
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -91,74 +92,63 @@ def _node(folder: Path, url: str, size: int) -> GrownNode:
 
 
 def _figures(nodes: dict[int, GrownNode], rounds: int) -> Iterator[Figure]:
-    asked = "the same within 1.5 x"
-
-    def measure(
-        what: str, of: Callable[[GrownNode], Work], *, repeats: int = 20, bound: bool = True
-    ) -> Figure:
-        works = {_name(size): of(node) for size, node in nodes.items()}
-        return _figure(what, works, rounds, repeats, asked if bound else "")
-
-    yield measure(
-        "`studies list`",
-        lambda node: lambda: command(node_config(node), "studies", "list"),
-        repeats=1,
-    )
-    yield measure(
-        "`studies show UID`",
-        lambda node: lambda: command(node_config(node), "studies", "show", node.middle),
-        repeats=1,
-    )
-    yield measure(
-        "`audit list`", lambda node: lambda: command(node_config(node), "audit", "list"), repeats=1
-    )
-    yield measure("its queries: the newest 50 studies", lambda node: node.list_studies)
-    yield measure("50 studies from the middle", lambda node: node.list_an_old_page)
-    yield measure("queries of `show` with the whole UID", lambda node: node.show_study)
-    yield measure(
-        "queries of `show` with the end of the UID",
-        lambda node: node.show_study_by_its_end,
-        bound=False,
-    )
-    yield measure("queries of `audit list`", lambda node: node.list_audit)
-    yield measure("completion: a look at what arrives", GrownNode.look_for_complete_studies)
-    yield measure("enqueueing an analysis", lambda node: node.enqueue)
-    yield measure("20 images of a new study get rows", lambda node: node.record_a_new_study)
-    yield measure("20 more images of a study get rows", lambda node: node.record_more_of_a_study)
-    yield measure("is this object ours?", lambda node: node.ask_whether_it_is_ours)
-    yield measure(
-        "what is still to be sent of a study", lambda node: node.look_for_what_is_to_be_sent
-    )
-    yield measure("an event is added to the audit", lambda node: node.append_to_audit)
-    yield measure(f"storage commitment: {ASKED} images", _commitment)
-    yield measure("is all work in the queue?", lambda node: node.reconcile)
-    yield measure("metrics, scraped again and again", GrownNode.scrape_metrics, repeats=5)
-    yield measure(
-        "alarms, as `doctor` finds them", GrownNode.look_for_alarms, repeats=1, bound=False
-    )
-    with ExitStack() as stack:
-        for path in ("/", "/studies", "/studies?state=FAILED"):
+    for one in _measured():
+        works = {_name(size): one.of(node) for size, node in nodes.items()}
+        yield _figure(one.what, works, rounds, repeats=one.repeats, bound=one.bound)
+    for path in ("/", "/studies", "/studies?state=FAILED"):
+        with ExitStack() as stack:
             pages = {
                 _name(size): stack.enter_context(node.page(path)) for size, node in nodes.items()
             }
-            yield _figure(f"status page {path}", pages, rounds, 5, asked)
-    yield measure("retention: the first study that may go", lambda node: node.look_for_what_may_go)
-    yield measure("start: 200 files compared with rows", _comparison)
-    yield measure(
-        "backup: every file that a row names",
-        lambda node: node.name_all_files,
-        repeats=1,
-        bound=False,
+            yield _figure(f"status page {path}", pages, rounds, repeats=5)
+    idle = {_name(size): partial(_milliseconds_of_a_second, node) for size, node in nodes.items()}
+    yield _judged("an idle worker's statements", "ms/s", harness.interleave(idle, rounds=3), "")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One thing that a node does; `of` makes the call that is timed, the middle of some repeats."""
+
+    what: str
+    of: Callable[[GrownNode], Work]
+    repeats: int = 20
+    bound: bool = True
+
+
+def _measured() -> Iterator[Measured]:
+    for words in (("studies", "list"), ("studies", "show"), ("audit", "list")):
+        yield Measured(f"`{' '.join(words)}`", partial(_command, words), 1)
+    yield from (
+        Measured("queries of `studies list`", lambda node: node.list_studies),
+        Measured("queries of its later pages", lambda node: node.list_an_old_page),
+        Measured("queries of `studies show`", lambda node: node.show_study),
+        Measured("by the end of a UID alone", lambda node: node.show_study_by_its_end, 20, False),
+        Measured("queries of `audit list`", lambda node: node.list_audit),
+        Measured("completion check", GrownNode.look_for_complete_studies),
+        Measured("enqueue an analysis", lambda node: node.enqueue),
+        Measured("record 20 images of a new study", lambda node: node.record_a_new_study),
+        Measured("record 20 more of a study", lambda node: node.record_more_of_a_study),
+        Measured("is an object ours?", lambda node: node.ask_whether_it_is_ours),
+        Measured("what is still to be sent", lambda node: node.look_for_what_is_to_be_sent),
+        Measured("append to the audit", lambda node: node.append_to_audit),
+        Measured(f"storage commitment of {ASKED} images", _commitment),
+        Measured("reconcile", lambda node: node.reconcile),
+        Measured("metrics, scraped again and again", GrownNode.scrape_metrics, 5),
+        Measured("alarms for `doctor`", GrownNode.look_for_alarms, 1, False),
+        Measured("retention: what may go first", lambda node: node.look_for_what_may_go),
+        Measured("start: 200 files beside their rows", _comparison),
+        Measured("backup: all files named", lambda node: node.name_all_files, 1, False),
     )
-    idle = {
-        _name(size): [1000 * idle_worker(node, seconds=5.0) for _ in range(2)]
-        for size, node in nodes.items()
-    }
-    yield _judged("an idle worker's statements", "ms in a second", idle, asked)
 
 
-def node_config(node: GrownNode) -> Path:
-    return node.settings.node.data_dir.parent / "agent.toml"
+def _command(words: tuple[str, ...], node: GrownNode) -> Work:
+    config = node.settings.node.data_dir.parent / "agent.toml"
+    study = (node.middle,) if "show" in words else ()
+    return partial(command, config, *words, *study)
+
+
+def _milliseconds_of_a_second(node: GrownNode) -> float:
+    return 1000 * idle_worker(node, seconds=5.0)
 
 
 def _commitment(node: GrownNode) -> Work:
@@ -171,7 +161,9 @@ def _comparison(node: GrownNode) -> Work:
     return lambda: node.compare_files_with_rows(paths)
 
 
-def _figure(what: str, works: dict[str, Work], rounds: int, repeats: int, wanted: str) -> Figure:
+def _figure(
+    what: str, works: Mapping[str, Work], rounds: int, *, repeats: int, bound: bool = True
+) -> Figure:
     for work in works.values():
         work()
     gc.collect()
@@ -179,7 +171,7 @@ def _figure(what: str, works: dict[str, Work], rounds: int, repeats: int, wanted
         name: partial(_milliseconds, work, repeats=repeats) for name, work in works.items()
     }
     values = harness.interleave(contestants, rounds=rounds)
-    return _judged(what, "ms", values, wanted)
+    return _judged(what, "ms", values, f"within {MOST} x" if bound else "")
 
 
 def _milliseconds(work: Work, *, repeats: int) -> float:
