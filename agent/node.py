@@ -22,6 +22,7 @@ from agent.jobs import Jobs
 from agent.liveness import Heart, Strays
 from agent.status import workers
 from agent.status.server import StatusServer
+from agent.tidying import Tidying
 from agent.training_queue import TrainingWorker
 from storage.database import Database
 from storage.errors import StorageError
@@ -41,18 +42,20 @@ class Reception:
     receipts: Receipts
     listener: Listener
     completion: Completion
+    tidying: Tidying
 
     def start(self) -> None:
         """Repair what a crash left, then accept associations."""
-        self.store.sweep()
-        recovery.rebuild(self.store, self.database)
+        recovery.rebuild_recent(self.store, self.database)
         self.receipts.start()
         self.listener.start()
         self.completion.start()
+        self.tidying.start()
 
     def stop(self) -> None:
         """Close the door first, then write what is waiting."""
         self.listener.stop()
+        self.tidying.stop()
         self.completion.stop()
         self.receipts.stop()
 

@@ -64,13 +64,17 @@ class Retention:
     policy: Policy
     dry_run: bool = False
 
-    def run(self, now: datetime) -> list[Removal]:
-        """Remove what the policy lets go; what went, or would."""
+    def run(self, now: datetime, *, broken_off_since: datetime | None = None) -> list[Removal]:
+        """Remove what the policy lets go; what went, or would.
+
+        What an earlier run broke off is finished first; `broken_off_since` says from when on there
+        may be any, None that nobody knows.
+        """
         if self.dry_run:
             return [*self._by_age(now), *self._for_room(now)]
         try:
             with _lock(self.store.root).acquire(timeout=0):
-                self._finish_earlier()
+                self._finish_earlier(broken_off_since)
                 return [*self._by_age(now), *self._for_room(now)]
         except Timeout as error:
             raise ConfigurationError(
@@ -170,10 +174,10 @@ class Retention:
             self.store.remove_image(path)
         self.store.remove_image_folder(study_uid)
 
-    def _finish_earlier(self) -> None:
+    def _finish_earlier(self, since: datetime | None) -> None:
         """Remove images whose removal was noted and then broken off."""
         with self.database.read() as session:
-            noted = retention.studies_removed(session)
+            noted = retention.studies_removed(session, since=since)
         for study_uid in noted:
             if self.store.has_images(study_uid):
                 self._remove_images(study_uid)

@@ -2,6 +2,7 @@
 one's run was taken over. The database's clock alone judges, so hosts may disagree about the time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -85,6 +86,13 @@ def count_takeover(session: Session, run_id: str) -> int:
     rows.insert_missing(session, table, [{"run_id": run_id, "count": 0}])
     one_more = update(table).where(table.c.run_id == run_id).values(count=table.c.count + 1)
     return int(session.execute(one_more.returning(table.c.count)).scalar_one())
+
+
+def forget_takeovers(session: Session, run_ids: Sequence[str]) -> None:
+    """Drop what was noted of runs that have ended."""
+    table = tables.takeover
+    for chunk in rows.chunks(run_ids):
+        session.execute(delete(table).where(table.c.run_id.in_(chunk)))
 
 
 def _row(session: Session, lease: Lease) -> Any:

@@ -8,7 +8,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path, PurePosixPath
 
@@ -109,14 +109,39 @@ class FileStore:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise NotFound(f"The store has no file {relative}; was it removed by hand?") from error
 
-    def image_paths(self) -> Iterator[str]:
-        """Every image that is kept, folder by folder, in no particular order."""
-        images = self.root / "images"
-        if not images.is_dir():
+    def image_paths(self, folders: Iterable[str] | None = None) -> Iterator[str]:
+        """Every image that is kept, or those of some folders, folder by folder; in no order."""
+        for folder in self.image_folders() if folders is None else folders:
+            with contextlib.suppress(FileNotFoundError), os.scandir(self._images / folder) as files:
+                for file in files:
+                    if file.name.endswith(".dcm"):
+                        yield f"images/{folder}/{file.name}"
+
+    def image_folders(self, *, changed_since: float = 0.0) -> Iterator[str]:
+        """The folders of studies, less those that took no new file since that time (s)."""
+        for name, changed_at in self._folders():
+            if changed_at >= changed_since:
+                yield name
+
+    def newest_image_at(self) -> float:
+        """When a folder took a new file last (s since the epoch); 0 where there is none."""
+        return max((changed_at for _, changed_at in self._folders()), default=0.0)
+
+    def image_folder(self, study_uid: str) -> str:
+        """The folder of a study's images, whether it is here or not."""
+        return _folder_of(study_uid)
+
+    @property
+    def _images(self) -> Path:
+        return self.root / "images"
+
+    def _folders(self) -> Iterator[tuple[str, float]]:
+        if not self._images.is_dir():
             return
-        for folder in images.iterdir():
-            if folder.is_dir():
-                yield from (f"images/{folder.name}/{file.name}" for file in folder.glob("*.dcm"))
+        with os.scandir(self._images) as folders:
+            for folder in folders:
+                if folder.is_dir():
+                    yield folder.name, folder.stat().st_mtime
 
     def is_left_over(self, relative: str, removed_at: datetime | None) -> bool:
         """Whether a file is one that was noted as removed then, and not one that came again."""
@@ -177,18 +202,27 @@ class FileStore:
         """Whether a study has a folder of images."""
         return (self.root / "images" / _folder_of(study_uid)).is_dir()
 
-    def sweep(self, *, older_than_seconds: float = LEFTOVER_SECONDS) -> int:
+    def sweep(
+        self,
+        *,
+        older_than_seconds: float = LEFTOVER_SECONDS,
+        may_go_on: Callable[[], bool] = lambda: True,
+    ) -> int:
         """Remove what writes that never ended have left; says how many files.
 
-        Younger ones stay: another process of this node may be writing them.
+        Younger ones stay: another process of this node may be writing them. `may_go_on` is asked
+        at every folder.
         """
         oldest = time.time() - older_than_seconds
         removed = 0
-        for part in self.root.rglob(f"*{PART}"):
-            with contextlib.suppress(OSError):
-                if part.stat().st_mtime <= oldest:
-                    part.unlink()
-                    removed += 1
+        for folder, _, names in os.walk(self.root):
+            if not may_go_on():
+                break
+            for part in (Path(folder) / name for name in names if name.endswith(PART)):
+                with contextlib.suppress(OSError):
+                    if part.stat().st_mtime <= oldest:
+                        part.unlink()
+                        removed += 1
         return removed
 
     def free_bytes(self) -> int:

@@ -36,8 +36,10 @@ from agent.inquiries import Inquiries
 from agent.jobs import Jobs
 from agent.liveness import Heart
 from agent.node import Node, Reception, Training, Work
+from agent.pruning import Pruning
 from agent.settings import Settings
 from agent.steps import AnalysisSteps
+from agent.tidying import Tidying
 from agent.training import TrainingSteps
 from agent.training_queue import TrainingWorker
 from storage import results
@@ -62,8 +64,13 @@ def build_node(settings: Settings, *, listens: bool, works: bool, trains: bool =
         work=_work(settings, storage, jobs) if works else None,
         status=status_server(settings, storage, reception, trail.tell) if shows else None,
         training=training(settings, storage, jobs) if trains else None,
-        housekeeping=Housekeeping(retention(settings, storage)) if works else None,
+        housekeeping=_housekeeping(settings, storage, jobs) if works else None,
     )
+
+
+def _housekeeping(settings: Settings, storage: Storage, jobs: Jobs) -> Housekeeping:
+    pruning = Pruning(database=storage.database, jobs=jobs)
+    return Housekeeping(retention(settings, storage), pruning)
 
 
 def _reception(settings: Settings, storage: Storage, jobs: Jobs, trail: Trail) -> Reception:
@@ -113,6 +120,7 @@ def _reception(settings: Settings, storage: Storage, jobs: Jobs, trail: Trail) -
         receipts=receipts,
         listener=listener,
         completion=completion,
+        tidying=Tidying(storage.store, storage.database),
     )
 
 

@@ -162,7 +162,9 @@ class Receipts:
         with self._changed:  # from here on there is room again, and the order is kept
             studies_left, count = self._unqueued, self._unqueued_count
             self._being_rebuilt, self._unqueued, self._unqueued_count = studies_left, set(), 0
-        if not self._tried(partial(recovery.rebuild, self._store, self._database)):
+        folders = [self._store.image_folder(study_uid) for study_uid in studies_left]
+        rebuild = partial(recovery.rebuild, self._store, self._database, folders=folders)
+        if not self._tried(rebuild):
             return False
         with self._changed:
             self._being_rebuilt = set()

@@ -17,6 +17,8 @@ from storage.records import Instance
 
 _log = logging.getLogger(__name__)
 
+RECENT_SECONDS = 24 * 3600.0
+
 _CHUNK = 200
 _DAMAGED_SUFFIX = ".damaged"
 _Value = TypeVar("_Value")
@@ -45,14 +47,15 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, StorageError) and not isinstance(error, Conflict | NotFound)
 
 
-def rebuild(store: FileStore, database: Database) -> int:
+def rebuild(store: FileStore, database: Database, *, folders: Iterable[str] | None = None) -> int:
     """Make rows for the image files that have none, and return how many were made.
 
-    A damaged file is logged and renamed, so that it is looked at by a person and not read again.
+    All are looked at, or those in some of the store's folders. A damaged file is logged and
+    renamed, so that it is looked at by a person and not read again.
     """
     lost = (
         path
-        for paths in _chunks(store.image_paths())
+        for paths in _chunks(store.image_paths(folders))
         for path in _unrecorded(store, database, paths)
     )
     # A study at a time, so that memory stays bounded: its files lie in one folder.
@@ -65,6 +68,16 @@ def rebuild(store: FileStore, database: Database) -> int:
             "%d images had no row", count, extra={"action": "rows_rebuilt", "count": count}
         )
     return count
+
+
+def rebuild_recent(store: FileStore, database: Database) -> int:
+    """The same for the studies that took files last: what a crash lost is among them.
+
+    Rows follow files within seconds, or once the database is back. Counted from the newest file,
+    so that it does not matter for how long the node was off.
+    """
+    since = store.newest_image_at() - RECENT_SECONDS
+    return rebuild(store, database, folders=store.image_folders(changed_since=since))
 
 
 def _record(database: Database, found: Sequence[Instance]) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agent import audit_trail
 from agent.audit_trail import Tell
+from agent.status.remembered import Counts
 from storage.database import Database
 from storage.files import FileStore
 from storage.records import ModelVersion
@@ -45,6 +46,7 @@ class Site:
     drift: Callable[[], tuple[str, ...]] = tuple
     show_patient_names: bool = False
     tell: Tell = audit_trail.ignore
+    counts: Counts = field(default_factory=Counts)
     queue_seconds: float = 1800.0  # a study that waits longer is an alarm
     delivery_seconds: float = 3600.0
 
