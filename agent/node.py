@@ -25,7 +25,7 @@ from agent.status.server import StatusServer
 from agent.training_queue import TrainingWorker
 from storage.database import Database
 from storage.errors import StorageError
-from storage.files import FileStore
+from storage.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Reception:
     """The listening role: takes images and says when a study is complete."""
 
     database: Database
-    store: FileStore
+    store: Store
     receipts: Receipts
     listener: Listener
     completion: Completion

@@ -14,8 +14,8 @@ from agent import audit_trail
 from agent.errors import ConfigurationError
 from storage import audit, retention
 from storage.database import Database
-from storage.files import FileStore
 from storage.records import Study, StudyKey, StudyUid
+from storage.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +60,13 @@ class Retention:
     """A policy for one node's files. With `dry_run` nothing is changed."""
 
     database: Database
-    store: FileStore
+    store: Store
     policy: Policy
     dry_run: bool = False
 
     def run(self, now: datetime) -> list[Removal]:
         """Remove what the policy lets go; what went, or would."""
+        self.store.forget_copies()
         if self.dry_run:
             return [*self._by_age(now), *self._for_room(now)]
         try:

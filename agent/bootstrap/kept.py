@@ -7,10 +7,13 @@ from pathlib import Path
 
 from agent import backup, confinement
 from agent.retention import Policy, Retention
-from agent.settings import Settings
+from agent.settings import NodeSettings, Settings
 from storage import durable
+from storage.bucket import Address, Bucket
 from storage.database import Database, open_database
 from storage.files import BYTES_PER_GB, FileStore
+from storage.objects import ObjectStore
+from storage.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +21,10 @@ class Storage:
     """Where everything is kept, ready for use."""
 
     database: Database
-    store: FileStore
+    store: Store
 
 
-def open_store(settings: Settings) -> FileStore:
+def open_store(settings: Settings) -> Store:
     """Open the data folder, and make it where there is none.
 
     From here on the process makes no file that another account may read.
@@ -32,10 +35,27 @@ def open_store(settings: Settings) -> FileStore:
     folder.mkdir(parents=True, exist_ok=True)
     if sys.platform != "win32":
         folder.chmod(0o700)  # patient data: for the service account only
+    if settings.node.files_url:
+        return ObjectStore(
+            _bucket(settings.node), folder, cache_bytes=int(settings.node.cache_gb * BYTES_PER_GB)
+        )
     return FileStore(
         folder,
         reserve_bytes=int(settings.node.reserve_gb * BYTES_PER_GB),
         watermark_percent=settings.node.watermark_percent,
+    )
+
+
+def _bucket(node: NodeSettings) -> Bucket:
+    secret = node.files_secret.get_secret_value() if node.files_secret else ""
+    return Bucket(
+        Address(
+            url=node.files_url,
+            endpoint=node.files_endpoint,
+            region=node.files_region,
+            access_key_id=node.files_key_id,
+            secret_access_key=secret,
+        )
     )
 
 

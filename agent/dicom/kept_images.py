@@ -9,10 +9,9 @@ from agent.dicom.commitment_messages import Reference
 from agent.dicom.receipts import Receipts
 from storage import holdings
 from storage.database import Database
-from storage.errors import StorageError
-from storage.files import FileStore
 from storage.holdings import Held
 from storage.records import SopUid
+from storage.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,13 +19,13 @@ class KeptImages:
     """The images of this node, with a row or on their way to one."""
 
     database: Database
-    store: FileStore
+    store: Store
     receipts: Receipts
 
     def examine(self, references: Sequence[Reference]) -> dict[SopUid, int]:
         """The failure reason (PS3.3 C.14.1.1) of each object that is not kept here.
 
-        Raises StorageError when the database does not answer.
+        Raises StorageError when the database or the store does not answer.
         """
         kept: dict[SopUid, list[Held]] = defaultdict(list)
         for image in self.receipts.waiting():  # before the rows: none is missed on its way
@@ -40,13 +39,7 @@ class KeptImages:
 
     def _reason(self, asked: Reference, kept: Sequence[Held]) -> int:
         """A failure reason, 0 where the object is kept."""
-        classes = {held.sop_class_uid for held in kept if self._is_there(held.path)}
+        classes = {held.sop_class_uid for held in kept if self.store.size_of(held.path) > 0}
         if asked.sop_class_uid in classes:
             return messages.SUCCESS
         return messages.CLASS_CONFLICT if classes else messages.NO_SUCH_INSTANCE
-
-    def _is_there(self, path: str) -> bool:
-        try:
-            return self.store.path_of(path).stat().st_size > 0
-        except (OSError, StorageError):
-            return False

@@ -74,7 +74,9 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 def _disk(site: Site) -> Iterator[Metric]:
     yield _gauge(
-        "neurosieve_disk_free_bytes", "Free room for images and results.", site.store.free_bytes()
+        "neurosieve_disk_free_bytes",
+        "Free room for images and results.",
+        site.store.room().free_bytes,
     )
     yield _gauge(
         "neurosieve_disk_reserve_bytes",

@@ -8,8 +8,8 @@ from pathlib import Path
 from agent import audit_trail
 from agent.audit_trail import Tell
 from storage.database import Database
-from storage.files import FileStore
 from storage.records import ModelVersion
+from storage.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Site:
     """
 
     database: Database
-    store: FileStore
+    store: Store
     ae_title: str
     address: str  # host and port of the DICOM listener
     version: str

@@ -1,0 +1,185 @@
+"""A store of files in a bucket, with copies on this machine for those who read them."""
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+
+from storage import places, room
+from storage.bucket import Bucket, Entry
+from storage.cache import Cache
+from storage.errors import StorageError
+from storage.records import StoredFile, StudyKey
+from storage.room import NO_WATERMARK, Room
+from storage.store import CLAIM_SECONDS
+
+CACHE_FOLDER = "cache"
+AT_ONCE = 8  # objects that are fetched at the same time
+REMOVING_SECONDS = 600.0  # after which a removal has ended or will never
+_REMOVING = "removing"
+_DAMAGED = "damaged"
+_IDENTITY = "installation"
+
+
+class ObjectStore:
+    """A `Store` in a bucket. An image never changes under its name, so a copy of it counts; a
+    result may be written again, by any host, so it is fetched each time."""
+
+    def __init__(self, bucket: Bucket, root: Path, *, cache_bytes: int) -> None:
+        self.root = root.resolve()
+        self.bucket = bucket
+        self._cache = Cache(self.root / CACHE_FOLDER, limit_bytes=cache_bytes)
+
+    def keep_image(
+        self, study_uid: str, content_sha256: str, parts: Sequence[bytes | memoryview]
+    ) -> tuple[StoredFile, bool]:
+        """As `FileStore.keep_image`. The bucket's own clock says when an image came."""
+        name, data = places.of_image(study_uid, content_sha256), b"".join(parts)
+        kept = StoredFile(path=name, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+        if self.bucket.put(name, data, only_new=True):
+            return kept, True
+        self._keep_again(name, data)
+        return kept, False
+
+    def keep_result(self, key: StudyKey, name: str, data: bytes) -> StoredFile:
+        """Keep a result file of a revision, in the place of an older one of that name."""
+        path = self.result_path(key, name)
+        self.bucket.put(path, data)
+        return StoredFile(path=path, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+
+    def identity(self) -> str | None:
+        """The identity of this store, None where it has none yet."""
+        if self.bucket.look_up(_IDENTITY) is None:
+            return None
+        return self.bucket.get(_IDENTITY).decode("ascii").strip()
+
+    def keep_identity(self, candidate: str) -> str:
+        """The identity of this store; the candidate becomes it where there is none."""
+        self.bucket.put(_IDENTITY, f"{candidate}\n".encode("ascii"), only_new=True)
+        return self.bucket.get(_IDENTITY).decode("ascii").strip()
+
+    def result_path(self, key: StudyKey, name: str) -> str:
+        """Where `keep_result` puts a file of that name."""
+        return places.of_result(key, name)
+
+    def path_of(self, relative: str) -> Path:
+        """A copy on this machine. Raises NotFound where the bucket has no such object."""
+        copy = self._cache.find(relative) if _never_changes(relative) else None
+        return copy or self._cache.add(relative, self.read(relative))
+
+    def paths_of(self, relatives: Iterable[str]) -> list[Path]:
+        """The same for many files, fetched side by side."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(self.path_of, relatives))
+
+    def read(self, relative: str) -> bytes:
+        """The bytes of a stored file, as they were written."""
+        places.parts_of(relative)
+        return self.bucket.get(relative)
+
+    def image_paths(self) -> Iterator[str]:
+        """Every image that is kept, in the order of the names."""
+        for entry in self.bucket.entries(places.IMAGES):
+            if entry.name.endswith(".dcm"):
+                yield entry.name
+
+    def came_at(self, relative: str) -> datetime | None:
+        """When an image came, or came again; None where it is not here."""
+        entry = self.bucket.look_up(relative)
+        return entry.changed_at if entry else None
+
+    def came_lately(self, relative: str) -> bool:
+        """Whether an image was received or received again within `CLAIM_SECONDS`."""
+        return _is_younger(self.bucket.look_up(relative), CLAIM_SECONDS)
+
+    def is_left_over(self, relative: str, removed_at: datetime | None) -> bool:
+        """Whether a file is one that was noted as removed then, and not one that came again."""
+        if removed_at is None:
+            return False
+        came_at = self.came_at(relative)
+        return came_at is None or came_at.timestamp() < removed_at.timestamp() - CLAIM_SECONDS
+
+    def size_of(self, relative: str) -> int:
+        """How many bytes a stored file takes; 0 where it is not here."""
+        entry = self.bucket.look_up(relative)
+        return entry.size_bytes if entry else 0
+
+    def set_aside(self, relative: str) -> None:
+        """Keep a damaged image under another name, where it is not read again."""
+        self.bucket.put(f"{_DAMAGED}/{relative}", self.bucket.get(relative))
+        self.bucket.delete(relative)
+        self._cache.drop(relative)
+
+    def remove_image(self, relative: str) -> None:
+        """Remove an image, unless it came lately. One process at a time may do so."""
+        self.bucket.put(_note_of(relative), b"")  # before the look: see `_keep_again`
+        if not self.came_lately(relative):
+            self.bucket.delete(relative)
+        self._cache.drop(relative)
+        self.bucket.delete(_note_of(relative))
+
+    def remove_image_folder(self, study_uid: str) -> None:
+        """A bucket has no folders."""
+
+    def has_images(self, study_uid: str) -> bool:
+        """Whether images of a study are here."""
+        return next(self.bucket.entries(places.of_images(study_uid)), None) is not None
+
+    def result_bytes(self, key: StudyKey) -> int:
+        """How many bytes the results of a revision take."""
+        return sum(one.size_bytes for one in self.bucket.entries(places.of_results(key)))
+
+    def remove_results(self, key: StudyKey) -> None:
+        """Remove what `keep_result` kept of a revision."""
+        for one in list(self.bucket.entries(places.of_results(key))):
+            self.bucket.delete(one.name)
+            self._cache.drop(one.name)
+
+    def sweep(self) -> int:
+        """Nothing is left in a bucket by a write that never ended."""
+        self.forget_copies()
+        return 0
+
+    def forget_copies(self) -> None:
+        """Let go of copies on this machine that nobody has used for long."""
+        self._cache.trim()
+
+    def room(self, *, more_free_bytes: int = 0) -> Room:
+        """The room for copies. None is kept for images: the bucket takes them, or says no."""
+        try:
+            return room.measure(
+                self.root,
+                reserve_bytes=0,
+                watermark_percent=NO_WATERMARK,
+                more_free_bytes=more_free_bytes,
+            )
+        except OSError as error:
+            raise StorageError(f"{self.root} cannot be looked at: {error.strerror}.") from error
+
+    def _keep_again(self, name: str, data: bytes) -> None:
+        """Make an image new that is here already, so that retention spares it.
+
+        Retention notes a removal, looks at the age, deletes, and takes the note away. A write
+        before that look is seen by it. After one that came later, either the note is still there,
+        or the object is gone: the sender is asked to try again. Without either it stays.
+        """
+        if _is_younger(self.bucket.look_up(name), CLAIM_SECONDS / 2):
+            return
+        self.bucket.put(name, data)
+        removing = _is_younger(self.bucket.look_up(_note_of(name)), REMOVING_SECONDS)
+        if removing or self.bucket.look_up(name) is None:
+            raise StorageError("This image is being removed at this moment; send it again.")
+
+
+def _never_changes(relative: str) -> bool:
+    return relative.startswith(f"{places.IMAGES}/")
+
+
+def _note_of(relative: str) -> str:
+    return f"{_REMOVING}/{relative}"
+
+
+def _is_younger(entry: Entry | None, seconds: float) -> bool:
+    return entry is not None and entry.changed_at.timestamp() > time.time() - seconds

@@ -1,0 +1,91 @@
+"""What every store of files does, on a disk (`files`) or in a bucket (`objects`).
+
+Every path that a store gives or takes is relative, with forward slashes. Whatever it keeps survives
+a loss of power from the moment the call returns.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from storage.records import StoredFile, StudyKey
+from storage.room import Room
+
+CLAIM_SECONDS = 3600.0  # an image that came within the last hour may wait for its row
+
+
+class Store(Protocol):
+    """Images and results. Methods raise StorageError where the disk or the bucket fails."""
+
+    @property
+    def root(self) -> Path:
+        """The data folder on this machine."""
+
+    def keep_image(
+        self, study_uid: str, content_sha256: str, parts: Sequence[bytes | memoryview]
+    ) -> tuple[StoredFile, bool]:
+        """Keep a received image under the digest of its content; says whether it is new here."""
+
+    def keep_result(self, key: StudyKey, name: str, data: bytes) -> StoredFile:
+        """Keep a result file of a revision, in the place of an older one of that name."""
+
+    def keep_identity(self, candidate: str) -> str:
+        """The identity of this store; the candidate becomes it where there is none."""
+
+    def identity(self) -> str | None:
+        """The identity of this store, None where it has none yet."""
+
+    def result_path(self, key: StudyKey, name: str) -> str:
+        """Where `keep_result` puts a file of that name."""
+
+    def path_of(self, relative: str) -> Path:
+        """Where a stored file can be read on this machine; refuses to leave the store."""
+
+    def paths_of(self, relatives: Iterable[str]) -> list[Path]:
+        """The same for many files, in that order."""
+
+    def read(self, relative: str) -> bytes:
+        """The bytes of a stored file. Raises NotFound."""
+
+    def image_paths(self) -> Iterator[str]:
+        """Every image that is kept, those of a study together."""
+
+    def came_at(self, relative: str) -> datetime | None:
+        """When an image came, or came again; None where it is not here."""
+
+    def came_lately(self, relative: str) -> bool:
+        """Whether an image was received or received again within `CLAIM_SECONDS`."""
+
+    def is_left_over(self, relative: str, removed_at: datetime | None) -> bool:
+        """Whether a file is one that was noted as removed then, and not one that came again."""
+
+    def size_of(self, relative: str) -> int:
+        """How many bytes a stored file takes; 0 where it is not here."""
+
+    def set_aside(self, relative: str) -> None:
+        """Rename a damaged image, so that it is looked at by a person and not read again."""
+
+    def remove_image(self, relative: str) -> None:
+        """Remove an image, unless it came lately. One process at a time may do so."""
+
+    def remove_image_folder(self, study_uid: str) -> None:
+        """Remove the folder of a study's images if nothing is left in it."""
+
+    def has_images(self, study_uid: str) -> bool:
+        """Whether images of a study are here."""
+
+    def result_bytes(self, key: StudyKey) -> int:
+        """How many bytes the results of a revision take."""
+
+    def remove_results(self, key: StudyKey) -> None:
+        """Remove what `keep_result` kept of a revision."""
+
+    def sweep(self) -> int:
+        """Remove what writes that never ended have left; says how many files."""
+
+    def forget_copies(self) -> None:
+        """Let go of copies on this machine that nobody has used for long."""
+
+    def room(self, *, more_free_bytes: int = 0) -> Room:
+        """What is left on the disk of the data folder, or would be if so much went."""
