@@ -20,6 +20,7 @@ from agent.errors import ConfigurationError
 from agent.housekeeping import Housekeeping
 from agent.jobs import Jobs
 from agent.liveness import Heart, Strays
+from agent.presence import Presence
 from agent.status import workers
 from agent.status.server import StatusServer
 from agent.training_queue import TrainingWorker
@@ -41,12 +42,15 @@ class Reception:
     receipts: Receipts
     listener: Listener
     completion: Completion
+    presence: Presence | None = None  # where there may be other listeners
 
     def start(self) -> None:
         """Repair what a crash left, then accept associations."""
         self.store.sweep()
         recovery.rebuild(self.store, self.database)
         self.receipts.start()
+        if self.presence:
+            self.presence.start()
         self.listener.start()
         self.completion.start()
 
@@ -55,6 +59,8 @@ class Reception:
         self.listener.stop()
         self.completion.stop()
         self.receipts.stop()
+        if self.presence:
+            self.presence.stop()
 
 
 class Work:

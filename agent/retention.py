@@ -20,6 +20,8 @@ from storage.store import Store
 logger = logging.getLogger(__name__)
 
 WHO = "retention"
+REMOVAL_LOCK = 0x6E757264  # any number, the same in every process
+_AT_WORK = "Files are being removed or backed up at this moment; try again later."
 
 
 class What(StrEnum):
@@ -70,13 +72,16 @@ class Retention:
         if self.dry_run:
             return [*self._by_age(now), *self._for_room(now)]
         try:
-            with _lock(self.store.root).acquire(timeout=0):
+            with (
+                _lock(self.store.root).acquire(timeout=0),
+                self.database.alone(REMOVAL_LOCK) as alone,
+            ):
+                if not alone:
+                    raise ConfigurationError(_AT_WORK)
                 self._finish_earlier()
                 return [*self._by_age(now), *self._for_room(now)]
         except Timeout as error:
-            raise ConfigurationError(
-                "Files are being removed or backed up at this moment; try again later."
-            ) from error
+            raise ConfigurationError(_AT_WORK) from error
 
     def _by_age(self, now: datetime) -> Iterator[Removal]:
         ages = {What.IMAGES: self.policy.images_days, What.RESULTS: self.policy.results_days}
@@ -181,9 +186,9 @@ class Retention:
 
 
 @contextmanager
-def no_removal(data_dir: Path) -> Iterator[None]:
-    """Keep retention from removing files; waits for a run that is at work."""
-    with _lock(data_dir):
+def no_removal(database: Database, data_dir: Path) -> Iterator[None]:
+    """Keep retention from removing files, on any host; waits for a run that is at work."""
+    with _lock(data_dir), database.alone(REMOVAL_LOCK, wait=True):
         yield
 
 

@@ -2,7 +2,7 @@
 
 from agent.bootstrap.counterparts import appearance, destinations, profiles, report_address, sources
 from agent.bootstrap.entrances import front_door, tls_files
-from agent.bootstrap.kept import Storage, open_storage, open_store, retention
+from agent.bootstrap.kept import Storage, objects, open_storage, open_store, retention, try_bucket
 from agent.bootstrap.page import status_server, status_site, users_file
 from agent.bootstrap.reading import (
     drift_watch,
@@ -29,6 +29,7 @@ __all__ = [
     "model_folder",
     "model_store",
     "models_on_cpu",
+    "objects",
     "open_models",
     "open_storage",
     "open_store",
@@ -41,6 +42,7 @@ __all__ = [
     "status_site",
     "tls_files",
     "training",
+    "try_bucket",
     "users_file",
     "with_model",
 ]

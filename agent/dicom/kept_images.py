@@ -1,5 +1,6 @@
 """Whether this node keeps what a peer asks about: only what survives a loss of power counts."""
 
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from storage.holdings import Held
 from storage.records import SopUid
 from storage.store import Store
 
+OTHERS_SECONDS = 1.0  # in which a row of another listener comes, if its database is well
+
 
 @dataclass(frozen=True, kw_only=True)
 class KeptImages:
@@ -21,12 +24,22 @@ class KeptImages:
     database: Database
     store: Store
     receipts: Receipts
+    looks_twice: bool = False  # where there may be other listeners
 
     def examine(self, references: Sequence[Reference]) -> dict[SopUid, int]:
         """The failure reason (PS3.3 C.14.1.1) of each object that is not kept here.
 
-        Raises StorageError when the database or the store does not answer.
+        What another listener has just taken may wait for its row, so what is missing is looked for
+        twice. Raises StorageError when the database or the
+        store does not answer.
         """
+        missing = self._missing(references)
+        if missing and self.looks_twice:
+            time.sleep(OTHERS_SECONDS)
+            missing = self._missing([one for one in references if one.sop_uid in missing])
+        return missing
+
+    def _missing(self, references: Sequence[Reference]) -> dict[SopUid, int]:
         kept: dict[SopUid, list[Held]] = defaultdict(list)
         for image in self.receipts.waiting():  # before the rows: none is missed on its way
             held = Held(sop_uid=image.sop_uid, sop_class_uid=image.sop_class_uid, path=image.path)
