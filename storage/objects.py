@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
-from storage import places, room
+from storage import durable, places, room
 from storage.bucket import Bucket, Entry
 from storage.cache import Cache
 from storage.errors import StorageError
@@ -136,6 +136,24 @@ class ObjectStore:
         for one in list(self.bucket.entries(places.of_results(key))):
             self.bucket.delete(one.name)
             self._cache.drop(one.name)
+
+    def keep_folder(self, relative: str, folder: Path, *, last: str) -> None:
+        """Keep a folder that never changes; the file `last` says that all of it is there."""
+        if self.bucket.look_up(f"{relative}/{last}") is not None:
+            return
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        for path in sorted(files, key=lambda one: one == folder / last):
+            self.bucket.put(f"{relative}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+
+    def fetch_folder(self, relative: str, target: Path, *, last: str) -> bool:
+        """Put a folder that was kept into an empty one; False where it is not there, or not all."""
+        if self.bucket.look_up(f"{relative}/{last}") is None:
+            return False
+        for entry in self.bucket.entries(relative):
+            file = target.joinpath(*places.parts_of(entry.name.removeprefix(f"{relative}/")))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            durable.write(file, [self.bucket.get(entry.name)])
+        return True
 
     def sweep(self) -> int:
         """Nothing is left in a bucket by a write that never ended."""

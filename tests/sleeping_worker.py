@@ -16,16 +16,17 @@ from numpy.typing import NDArray
 from agent import inference
 from agent.cli import app
 from agent.imaging import brain
-from agent.imaging.scoring import Kind, Maps, joined
+from agent.imaging.scoring import Kind, Maps
 from agent.inference import AnomalyModel
 from agent.model_toml import ModelDescription
 
 CARD = threading.Lock()
-BATCH = 16
 
 
 class SleepingModel:
     """An `AnomalyModel` described as the real one."""
+
+    batch = 16
 
     def __init__(self, description: ModelDescription, seconds: float, gate: Path) -> None:
         self.description = description
@@ -45,17 +46,14 @@ class SleepingModel:
 
     def run(self, slices: NDArray[np.float32], positions: NDArray[np.float32]) -> Maps:
         """Sleep for each batch; the restoration is what was given."""
-        return joined([self._batch(slices[at : at + BATCH]) for at in range(0, len(slices), BATCH)])
-
-    def _batch(self, slices: NDArray[np.float32]) -> Maps:
         while not self._gate.exists():
             time.sleep(0.01)
-        with CARD:
-            time.sleep(self._seconds)
+        for _ in range(0, len(slices), self.batch):
+            with CARD:
+                time.sleep(self._seconds)
         nothing = np.zeros((len(slices), len(Kind), *slices.shape[2:]), np.float32)
-        return Maps(
-            restoration=slices[:, slices.shape[1] // 2], raw=nothing, deviations=nothing.copy()
-        )
+        middle = slices[:, slices.shape[1] // 2]
+        return Maps(restoration=middle, raw=nothing, deviations=nothing.copy())
 
 
 def main() -> None:

@@ -43,15 +43,20 @@ def open_store(settings: Settings) -> Store:
     folder.mkdir(parents=True, exist_ok=True)
     if sys.platform != "win32":
         folder.chmod(0o700)  # patient data: for the service account only
-    if settings.node.files_url:
-        return ObjectStore(
-            _bucket(settings.node), folder, cache_bytes=int(settings.node.cache_gb * BYTES_PER_GB)
-        )
-    return FileStore(
+    return open_objects(settings) or FileStore(
         folder,
         reserve_bytes=int(settings.node.reserve_gb * BYTES_PER_GB),
         watermark_percent=settings.node.watermark_percent,
     )
+
+
+def open_objects(settings: Settings) -> ObjectStore | None:
+    """The bucket, where files lie in one; nothing is contacted yet."""
+    node = settings.node
+    if not node.files_url:
+        return None
+    limit_bytes = int(node.cache_gb * BYTES_PER_GB)
+    return ObjectStore(_bucket(node), node.data_dir, cache_bytes=limit_bytes)
 
 
 def _bucket(node: NodeSettings) -> Bucket:

@@ -42,7 +42,7 @@ from agent.settings import Settings
 from agent.steps import AnalysisSteps
 from agent.training import TrainingSteps
 from agent.training_queue import TrainingWorker
-from storage import results
+from storage import executors, results
 from storage.records import SopUid
 
 
@@ -174,7 +174,7 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs, identity: uuid.UUID)
         # The slot alone, not the host's name: a container that comes back under another name must
         # find what it left. The lock below keeps two workers out of one slot, and the lease on
         # PostgreSQL those of two hosts.
-        executor_id=f"worker-{settings.node.slot}",
+        executor_id=f"{executors.WORKER}{settings.node.slot}",
         step_patience=Patience(
             maximum_tries=settings.work.maximum_tries,
             first_retry_seconds=settings.work.first_retry_seconds,

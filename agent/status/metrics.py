@@ -97,7 +97,7 @@ def _alarms(site: Site, moment: datetime) -> Metric:
 
 
 def _workers(site: Site) -> Metric:
-    alive = sum(one.alive for one in workers.seen(site.store.root))
+    alive = sum(one.alive for one in workers.seen(site.store.root, site.database))
     return _gauge("neurosieve_workers", "Workers that were seen lately.", alive)
 
 
