@@ -116,7 +116,7 @@ def test_the_graphs_go_to_the_chosen_card(monkeypatch: pytest.MonkeyPatch) -> No
         asked.append(providers[0])
         raise RuntimeError("no card here")
 
-    monkeypatch.setattr(inference.onnxruntime, "InferenceSession", session)
+    monkeypatch.setattr("onnxruntime.InferenceSession", session)
     with pytest.raises(UnusableModel):
         inference.load(inference.default_folder(), provider=inference.Provider.CUDA, device=1)
     assert asked == [("CUDAExecutionProvider", {"device_id": 1})]
