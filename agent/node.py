@@ -47,7 +47,8 @@ class Reception:
     def start(self) -> None:
         """Repair what a crash left, then accept associations."""
         self.store.sweep()
-        recovery.rebuild(self.store, self.database)
+        if not self.presence:  # which does that beside the work
+            recovery.rebuild(self.store, self.database)
         self.receipts.start()
         if self.presence:
             self.presence.start()

@@ -5,14 +5,18 @@ each says in the database which studies may grow at it, when that changes and fr
 while it lives. A study is quiet for seconds before it counts as complete, so the moment that this
 takes loses nothing; and should an image come still later, it makes a new revision, as always.
 
-Files are the truth: when a listener dies with images that have no row yet, the next one to notice
-makes the rows, as its own start would.
+Files are the truth: the images of a dead listener that have no row yet get it from the others, or
+from its next start. The studies that grew at it are looked at first, and nobody completes them
+before that is done. Then comes every file there is, beside the work: where the database was away,
+the dead one could not say what grew. With many files that takes long, so no start waits for it.
 """
 
+import contextlib
 import logging
 import threading
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 
 from agent.completion import OpenStudies
 from agent.dicom import recovery
@@ -26,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1
 BEATS_PER_LEASE = 5
+RETRY_SECONDS = 5.0
+STOP_SECONDS = 5.0  # for the look at all files; what it has not seen is seen at the next start
 
 
 class Presence:
@@ -49,20 +55,29 @@ class Presence:
         self._told: frozenset[StudyUid] = frozenset()
         self._told_at = 0.0
         self._steady_since = 0.0
-        self._rebuilding: threading.Thread | None = None
+        self._burying: threading.Thread | None = None
+        self._files_wait = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="presence", daemon=True)
+        self._files = threading.Thread(target=self._look_after_files, name="rebuild", daemon=True)
 
     def start(self) -> None:
-        """Tell the others before the first image can come."""
+        """Tell the others before the first image can come, and look after lost rows."""
         self._tell(frozenset())
+        self._files_wait.set()
+        self._files.start()
         self._thread.start()
 
     def stop(self) -> None:
-        """Leave; what this listener took has its rows, or gets them at the next start."""
+        """Leave, unless images have no row: then the others look after them once this is silent."""
         self._stopping.set()
+        self._files_wait.set()
         self._thread.join()
+        self._files.join(STOP_SECONDS)
         try:
+            if owed := self._listener.open_studies():
+                self._tell(owed)
+                return
             with self._database.begin() as session:
                 listeners.leave(session, self._name)
         except StorageError as error:  # it runs out by itself
@@ -105,25 +120,41 @@ class Presence:
         self._told, self._told_at = growing, now
 
     def _succeed(self) -> None:
-        """Make the rows that a dead listener owes, unless that is being done."""
-        if self._rebuilding is not None and self._rebuilding.is_alive():
+        """Make the rows that dead listeners owe, unless that is being done."""
+        if self._burying is not None and self._burying.is_alive():
             return
-        with self._database.begin() as session:
-            gone = listeners.bury(session)
-        if gone:
+        with self._database.read() as session:
+            dead = listeners.dead(session)
+        if dead:
             logger.warning(
-                "A listener on another host is gone; images without a row get theirs",
-                extra={"action": "listener_gone", "count": len(gone)},
+                "%d listeners are gone; images without a row get theirs",
+                len(dead),
+                extra={"action": "listener_gone", "count": len(dead)},
             )
-            self._rebuilding = threading.Thread(target=self._rebuild, name="rebuild", daemon=True)
-            self._rebuilding.start()
+            self._burying = threading.Thread(
+                target=self._bury, args=(dead,), name="bury", daemon=True
+            )
+            self._burying.start()
 
-    def _rebuild(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                recovery.rebuild(self._store, self._database)
-            except (StorageError, OSError) as error:
-                logger.warning("Rebuilding waits: %s", error, extra={"action": "rebuild_waits"})
-                self._stopping.wait(5.0)
-            else:
+    def _bury(self, dead: Mapping[str, frozenset[StudyUid]]) -> None:
+        for name, grew in dead.items():
+            if not self._rebuild(sorted(grew)):
                 return
+            with contextlib.suppress(StorageError), self._database.begin() as session:
+                listeners.bury(session, name)
+        self._files_wait.set()
+
+    def _look_after_files(self) -> None:
+        while self._files_wait.wait() and not self._stopping.is_set():
+            self._files_wait.clear()
+            if not self._rebuild([None]):
+                self._files_wait.set()
+                self._stopping.wait(RETRY_SECONDS)
+
+    def _rebuild(self, of: Sequence[StudyUid | None]) -> bool:
+        try:
+            recovery.rebuild(self._store, self._database, of=of)
+        except (StorageError, OSError) as error:
+            logger.warning("Rebuilding waits: %s", error, extra={"action": "rebuild_waits"})
+            return False
+        return True

@@ -110,16 +110,17 @@ class FileStore:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise NotFound(f"The store has no file {relative}; was it removed by hand?") from error
 
-    def image_paths(self) -> Iterator[str]:
-        """Every image that is kept, folder by folder, in no particular order."""
+    def image_paths(self, study_uid: str | None = None) -> Iterator[str]:
+        """Every image that is kept, of one study or of all, folder by folder, in no order."""
         images = self.root / places.IMAGES
-        if not images.is_dir():
-            return
-        for folder in images.iterdir():
+        if study_uid is not None:
+            folders: Iterable[Path] = [self.root / places.of_images(study_uid)]
+        else:
+            folders = images.iterdir() if images.is_dir() else ()
+        for folder in folders:
             if folder.is_dir():
-                yield from (
-                    f"{places.IMAGES}/{folder.name}/{file.name}" for file in folder.glob("*.dcm")
-                )
+                inside = f"{places.IMAGES}/{folder.name}"
+                yield from (f"{inside}/{file.name}" for file in folder.glob("*.dcm"))
 
     def is_left_over(self, relative: str, removed_at: datetime | None) -> bool:
         """Whether a file is one that was noted as removed then, and not one that came again."""

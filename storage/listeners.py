@@ -30,20 +30,28 @@ def renew(
 
 
 def open_at_others(session: Session, name: str) -> frozenset[StudyUid]:
-    """The studies that may grow at any other living listener."""
-    others = select(_table.c.open_studies).where(_table.c.name != name, _is_alive())
-    return frozenset[StudyUid]().union(*session.scalars(others))
+    """The studies that may grow at any other listener.
+
+    Those of a dead one count until its row is dropped: its images may still lack their rows.
+    """
+    found = session.scalars(select(_table.c.open_studies).where(_table.c.name != name))
+    return frozenset[StudyUid]().union(*found)
 
 
-def bury(session: Session) -> tuple[str, ...]:
-    """Drop the rows that have run out; where those listeners were. One caller gets each."""
-    gone = delete(_table).where(~_is_alive()).returning(_table.c.place)
-    return tuple(session.scalars(gone))
+def dead(session: Session) -> dict[str, frozenset[StudyUid]]:
+    """The listeners whose lease has run out, with the studies that grew at each."""
+    found = session.execute(select(_table.c.name, _table.c.open_studies).where(~_is_alive()))
+    return {name: frozenset(open_studies) for name, open_studies in found}
 
 
 def leave(session: Session, name: str) -> None:
-    """End in order: nobody need look after this one."""
+    """Drop a row: the listener has ended in order."""
     session.execute(delete(_table).where(_table.c.name == name))
+
+
+def bury(session: Session, name: str) -> None:
+    """Drop a row unless its listener has come back meanwhile."""
+    session.execute(delete(_table).where(_table.c.name == name, ~_is_alive()))
 
 
 def _is_alive() -> ColumnElement[bool]:

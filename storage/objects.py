@@ -79,9 +79,10 @@ class ObjectStore:
         places.parts_of(relative)
         return self.bucket.get(relative)
 
-    def image_paths(self) -> Iterator[str]:
-        """Every image that is kept, in the order of the names."""
-        for entry in self.bucket.entries(places.IMAGES):
+    def image_paths(self, study_uid: str | None = None) -> Iterator[str]:
+        """Every image that is kept, of one study or of all, in the order of the names."""
+        folder = places.IMAGES if study_uid is None else places.of_images(study_uid)
+        for entry in self.bucket.entries(folder):
             if entry.name.endswith(".dcm"):
                 yield entry.name
 

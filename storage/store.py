@@ -48,8 +48,8 @@ class Store(Protocol):
     def read(self, relative: str) -> bytes:
         """The bytes of a stored file. Raises NotFound."""
 
-    def image_paths(self) -> Iterator[str]:
-        """Every image that is kept, those of a study together."""
+    def image_paths(self, study_uid: str | None = None) -> Iterator[str]:
+        """Every image that is kept, of one study or of all, those of a study together."""
 
     def came_at(self, relative: str) -> datetime | None:
         """When an image came, or came again; None where it is not here."""

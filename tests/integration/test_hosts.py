@@ -23,6 +23,7 @@ from reception import association_to, receiving_node, store_dataset
 from running import wait_until
 from storage import executors, listeners, studies
 from storage.database import Database, open_database
+from storage.errors import StorageError
 from storage.executors import Lease
 from storage.files import FileStore
 from storage.records import SopUid, StudyUid
@@ -73,29 +74,72 @@ def test_each_listener_knows_what_grows_at_the_others(shared: Database, store: F
         wait_until(lambda: ours.open_studies() == {A, B}, timeout_seconds=5, what="B, told")
         here.studies = frozenset()
         wait_until(lambda: theirs.open_studies() == {B}, timeout_seconds=5, what="the end of A")
+        there.studies = frozenset()
     finally:
         theirs.stop()
         assert ours.open_studies() == frozenset()
         ours.stop()
 
 
+def test_who_stops_with_images_without_rows_leaves_them_to_the_others(
+    shared: Database, store: FileStore
+) -> None:
+    stopping, other = presence(shared, store, Growing(A)), presence(shared, store, Growing())
+    stopping.start()
+    stopping.stop()
+    assert other.open_studies() == {A}
+    other.start()
+    try:
+        wait_until(lambda: not other.open_studies(), timeout_seconds=10, what="the end of A")
+    finally:
+        other.stop()
+
+
+class Slow(FileStore):
+    """A store with so many files that nobody ever sees all of them."""
+
+    def image_paths(self, study_uid: str | None = None) -> Iterator[str]:
+        if study_uid is None:
+            raise StorageError("There are too many to list.")
+        return super().image_paths(study_uid)
+
+
 def test_one_listener_makes_the_rows_that_a_dead_one_owes(shared: Database, tmp_path: Path) -> None:
-    """And what grew at the dead one counts no longer."""
+    """First of what grew at it, which nobody completes before; what grew counts no longer then."""
+    images = builders.flair_series(slices=4, rows=16, columns=16, spacing_mm=(6, 3, 3))
+    study_uid = StudyUid(str(images[0].StudyInstanceUID))
+    with receiving_node(tmp_path) as dead, association_to(dead.listener.port) as association:
+        for one in images:
+            assert store_dataset(association, one) == 0x0000
+        store = Slow(dead.store.root, reserve_bytes=0)
+    with shared.begin() as session:
+        listeners.renew(
+            session,
+            "dead",
+            place="there",
+            open_studies=frozenset({study_uid}),
+            seconds=LEASE_SECONDS,
+        )
+    living = presence(shared, store, Growing())
+    living.start()
+    try:
+        assert living.open_studies() == {study_uid}
+        wait_until(lambda: not living.open_studies(), timeout_seconds=20, what="the burial")
+        assert row_count(shared) == 4
+    finally:
+        living.stop()
+
+
+def test_a_start_makes_the_rows_that_nobody_told_of(shared: Database, tmp_path: Path) -> None:
     images = builders.flair_series(slices=4, rows=16, columns=16, spacing_mm=(6, 3, 3))
     with receiving_node(tmp_path) as dead, association_to(dead.listener.port) as association:
         for one in images:
             assert store_dataset(association, one) == 0x0000
         store = dead.store
-    with shared.begin() as session:
-        listeners.renew(
-            session, "dead", place="there", open_studies=frozenset({A}), seconds=LEASE_SECONDS
-        )
     living = presence(shared, store, Growing())
     living.start()
     try:
-        assert living.open_studies() == {A}
         wait_until(lambda: row_count(shared) == 4, timeout_seconds=20, what="the rows")
-        assert living.open_studies() == frozenset()
     finally:
         living.stop()
 
@@ -106,10 +150,10 @@ def test_two_that_rebuild_at_once_make_each_row_once(shared: Database, tmp_path:
         for one in images:
             assert store_dataset(association, one) == 0x0000
         store = node.store
-    others = [open_database(shared.url) for _ in range(3)]
-    together.run(threads=[(recovery.rebuild, (store, one)) for one in others])
-    for one in others:
-        one.close()
+    hosts = [open_database(shared.url) for _ in range(3)]
+    together.run(threads=[(recovery.rebuild, (store, host)) for host in hosts])
+    for host in hosts:
+        host.close()
     assert row_count(shared) == 12
     with shared.read() as session:
         (study,) = studies.list_studies(session)
