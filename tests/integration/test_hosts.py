@@ -16,17 +16,19 @@ from agent.dicom import recovery
 from agent.dicom.commitment_messages import Reference
 from agent.dicom.kept_images import KeptImages
 from agent.errors import ConfigurationError
+from agent.model_store import ModelStore
 from agent.presence import Presence
 from agent.retention import REMOVAL_LOCK, Policy, Retention
 from agent.status import workers
+from agent.training import TrainingSteps
 from reception import association_to, receiving_node, store_dataset
 from running import wait_until
-from storage import executors, listeners, studies
+from storage import executors, listeners, studies, training
 from storage.database import Database, open_database
 from storage.errors import StorageError
 from storage.executors import Lease
 from storage.files import FileStore
-from storage.records import SopUid, StudyUid
+from storage.records import SopUid, StudyUid, TrainingRun, TrainingState
 from storage.store import Store
 
 pytestmark = pytest.mark.postgres
@@ -223,6 +225,30 @@ def test_workers_of_other_hosts_are_seen(shared: Database, tmp_path: Path) -> No
     with shared.begin() as session:
         assert executors.claim(session, lease)
     assert [one.slot for one in workers.seen(tmp_path, shared) if one.alive] == ["b"]
+
+
+def test_a_training_that_another_host_prepared_says_where_it_can_run(
+    shared: Database, tmp_path: Path
+) -> None:
+    asked = TrainingRun(
+        name="one",
+        state=TrainingState.QUEUED,
+        folder="training/one",
+        recipe="",
+        base_name=None,
+        base_version=None,
+        device="cpu",
+        asked_by="anna",
+        asked_at=datetime.now(UTC),
+    )
+    with shared.begin() as session:
+        training.add(session, asked)
+    models = ModelStore(tmp_path, sequence="FLAIR")
+    TrainingSteps(database=shared, store=models, data_dir=tmp_path).train("one")
+    with shared.read() as session:
+        ended = training.get(session, "one")
+    assert ended.state is TrainingState.FAILED
+    assert "on the host that trains" in (ended.error or "")
 
 
 def row_count(database: Database) -> int:
