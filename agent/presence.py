@@ -138,7 +138,7 @@ class Presence:
 
     def _bury(self, dead: Mapping[str, frozenset[StudyUid]]) -> None:
         for name, grew in dead.items():
-            if not self._rebuild(sorted(grew)):
+            if not self._rebuild([self._store.image_folder(one) for one in sorted(grew)]):
                 return
             with contextlib.suppress(StorageError), self._database.begin() as session:
                 listeners.bury(session, name)
@@ -147,13 +147,13 @@ class Presence:
     def _look_after_files(self) -> None:
         while self._files_wait.wait() and not self._stopping.is_set():
             self._files_wait.clear()
-            if not self._rebuild([None]):
+            if not self._rebuild():
                 self._files_wait.set()
                 self._stopping.wait(RETRY_SECONDS)
 
-    def _rebuild(self, of: Sequence[StudyUid | None]) -> bool:
+    def _rebuild(self, folders: Sequence[str] | None = None) -> bool:
         try:
-            recovery.rebuild(self._store, self._database, of=of)
+            recovery.rebuild(self._store, self._database, folders=folders)
         except (StorageError, OSError) as error:
             logger.warning("Rebuilding waits: %s", error, extra={"action": "rebuild_waits"})
             return False

@@ -143,9 +143,7 @@ class Retention:
                     return None
                 return sum(self.store.result_bytes(key) for key in _revisions(study))
             paths = retention.paths_here(session, study.study_uid)
-        if not paths or any(self.store.came_lately(path) for path in paths):
-            return None
-        return sum(self.store.size_of(path) for path in paths)
+        return self.store.weigh_images(study.study_uid, paths) if paths else None
 
     def _note(self, study: Study, what: What, why: str, now: datetime) -> bool:
         take = retention.take_images if what is What.IMAGES else retention.take_results
@@ -172,9 +170,7 @@ class Retention:
     def _remove_images(self, study_uid: StudyUid) -> None:
         with self.database.read() as session:
             paths = retention.paths_removed(session, study_uid)
-        for path in paths:
-            self.store.remove_image(path)
-        self.store.remove_image_folder(study_uid)
+        self.store.remove_images(study_uid, paths)
 
     def _finish_earlier(self) -> None:
         """Remove images whose removal was noted and then broken off."""

@@ -23,8 +23,8 @@ TELL_SECONDS = 1.0  # between two notes of progress within a stage
 STARTS = 4  # of a child that something else than its own error ended
 LOG_FILE = "child.log"
 _ELSEWHERE = (
-    "The training was asked for on a host with another data folder. Run `neurosieve retrain` on the "
-    "host that trains, or let both share node.data_dir."
+    "The training was asked for on a host with another data folder. Run `neurosieve retrain` on "
+    "the host that trains, or let both share node.data_dir."
 )
 _SAYS = "neurosieve-train: "  # begins the sentence of a child that gives up
 

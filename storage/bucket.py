@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from obstore.store import S3Store
 
 CONNECT_SECONDS = 5
-ANSWER_SECONDS = 120  # for a whole request: an enhanced image may be large
+ANSWER_SECONDS = 60  # for a whole request: an enhanced image may be large
 RETRIES = 3
 RETRY_SECONDS = 20.0  # after which no further try begins
 PAGE = 1000  # names in an answer, the most that S3 gives
@@ -104,15 +104,15 @@ class Bucket:
             for page in obstore.list(self._store, folder, chunk_size=PAGE):
                 yield from (_entry(one) for one in page)
 
-    def delete(self, name: str) -> None:
-        """Remove an object; one that is not there is no error.
+    def delete(self, *names: str) -> None:
+        """Remove objects, many in a request; one that is not there is no error.
 
         Tried once: a second try could hit what was written between the two.
         """
         import obstore
 
         with self._named_errors("changed"):
-            obstore.delete(self._once, name)
+            obstore.delete(self._once, names)
 
     @contextmanager
     def _named_errors(self, done: str) -> Iterator[None]:

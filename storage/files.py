@@ -7,7 +7,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -110,17 +110,18 @@ class FileStore:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise NotFound(f"The store has no file {relative}; was it removed by hand?") from error
 
-    def image_paths(self, study_uid: str | None = None) -> Iterator[str]:
-        """Every image that is kept, of one study or of all, folder by folder, in no order."""
+    def image_paths(self, folders: Iterable[str] | None = None) -> Iterator[str]:
+        """Every image that is kept, or those of some folders, folder by folder; in no order."""
         images = self.root / places.IMAGES
-        if study_uid is not None:
-            folders: Iterable[Path] = [self.root / places.of_images(study_uid)]
-        else:
-            folders = images.iterdir() if images.is_dir() else ()
+        if folders is None:
+            folders = (one.name for one in images.iterdir()) if images.is_dir() else ()
         for folder in folders:
-            if folder.is_dir():
-                inside = f"{places.IMAGES}/{folder.name}"
-                yield from (f"{inside}/{file.name}" for file in folder.glob("*.dcm"))
+            inside = f"{places.IMAGES}/{folder}"
+            yield from (f"{inside}/{file.name}" for file in (images / folder).glob("*.dcm"))
+
+    def image_folder(self, study_uid: str) -> str:
+        """The folder of a study's images, whether it is here or not."""
+        return places.folder_of(study_uid)
 
     def is_left_over(self, relative: str, removed_at: datetime | None) -> bool:
         """Whether a file is one that was noted as removed then, and not one that came again."""
@@ -153,7 +154,19 @@ class FileStore:
         file = self.path_of(relative)
         file.replace(file.with_name(file.name + _DAMAGED_SUFFIX))
 
-    def remove_image(self, relative: str) -> None:
+    def weigh_images(self, _study_uid: str, relatives: Collection[str]) -> int | None:
+        """How many bytes images of a study take; None where one of them came lately."""
+        if any(self.came_lately(relative) for relative in relatives):
+            return None
+        return sum(self.size_of(relative) for relative in relatives)
+
+    def remove_images(self, study_uid: str, relatives: Collection[str]) -> None:
+        """Remove images of a study, but for those that came lately, and its folder once empty."""
+        for relative in relatives:
+            self._remove_image(relative)
+        _remove_empty(self.root / places.of_images(study_uid))
+
+    def _remove_image(self, relative: str) -> None:
         """Remove an image, unless it came lately.
 
         It is renamed and looked at again, because `keep_image` may find it at this moment.
@@ -179,10 +192,6 @@ class FileStore:
         folder = self._result_folder(key)
         _remove_empty(folder)
         _remove_empty(folder.parent)
-
-    def remove_image_folder(self, study_uid: str) -> None:
-        """Remove the folder of a study's images if nothing is left in it."""
-        _remove_empty(self.root / places.of_images(study_uid))
 
     def has_images(self, study_uid: str) -> bool:
         """Whether a study has a folder of images."""

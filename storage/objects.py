@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ class ObjectStore:
     def __init__(self, bucket: Bucket, root: Path, *, cache_bytes: int) -> None:
         self.root = root.resolve()
         self.bucket = bucket
+        self._cleared: set[str] = set()  # studies of which removals have left nothing
         self._cache = Cache(self.root / CACHE_FOLDER, limit_bytes=cache_bytes)
 
     def keep_image(
@@ -40,7 +41,7 @@ class ObjectStore:
         kept = StoredFile(path=name, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
         if self.bucket.put(name, data, only_new=True):
             return kept, True
-        self._keep_again(name, data)
+        self._keep_again(study_uid, name, data)
         return kept, False
 
     def keep_result(self, key: StudyKey, name: str, data: bytes) -> StoredFile:
@@ -79,21 +80,22 @@ class ObjectStore:
         places.parts_of(relative)
         return self.bucket.get(relative)
 
-    def image_paths(self, study_uid: str | None = None) -> Iterator[str]:
-        """Every image that is kept, of one study or of all, in the order of the names."""
-        folder = places.IMAGES if study_uid is None else places.of_images(study_uid)
-        for entry in self.bucket.entries(folder):
-            if entry.name.endswith(".dcm"):
-                yield entry.name
+    def image_paths(self, folders: Iterable[str] | None = None) -> Iterator[str]:
+        """Every image that is kept, or those of some folders, in the order of the names."""
+        every = [places.IMAGES] if folders is None else [f"{places.IMAGES}/{f}" for f in folders]
+        for folder in every:
+            for entry in self.bucket.entries(folder):
+                if entry.name.endswith(".dcm"):
+                    yield entry.name
+
+    def image_folder(self, study_uid: str) -> str:
+        """The folder of a study's images, whether it is here or not."""
+        return places.folder_of(study_uid)
 
     def came_at(self, relative: str) -> datetime | None:
         """When an image came, or came again; None where it is not here."""
         entry = self.bucket.look_up(relative)
         return entry.changed_at if entry else None
-
-    def came_lately(self, relative: str) -> bool:
-        """Whether an image was received or received again within `CLAIM_SECONDS`."""
-        return _is_younger(self.bucket.look_up(relative), CLAIM_SECONDS)
 
     def is_left_over(self, relative: str, removed_at: datetime | None) -> bool:
         """Whether a file is one that was noted as removed then, and not one that came again."""
@@ -113,20 +115,34 @@ class ObjectStore:
         self.bucket.delete(relative)
         self._cache.drop(relative)
 
-    def remove_image(self, relative: str) -> None:
-        """Remove an image, unless it came lately. One process at a time may do so."""
-        self.bucket.put(_note_of(relative), b"")  # before the look: see `_keep_again`
-        if not self.came_lately(relative):
-            self.bucket.delete(relative)
-        self._cache.drop(relative)
-        self.bucket.delete(_note_of(relative))
+    def weigh_images(self, study_uid: str, relatives: Collection[str]) -> int | None:
+        """How many bytes images of a study take; None where one of them came lately."""
+        here = self._among(study_uid, relatives)
+        if any(_is_younger(entry, CLAIM_SECONDS) for entry in here):
+            return None
+        return sum(entry.size_bytes for entry in here)
 
-    def remove_image_folder(self, study_uid: str) -> None:
-        """A bucket has no folders."""
+    def remove_images(self, study_uid: str, relatives: Collection[str]) -> None:
+        """Remove images of a study, but for those that came lately. One process at a time may."""
+        note = _note_of(study_uid)
+        self.bucket.put(note, b"")  # before the look: see `_keep_again`
+        here = self._among(study_uid, relatives)
+        gone = [one.name for one in here if not _is_younger(one, CLAIM_SECONDS)]
+        if gone:
+            self.bucket.delete(*gone)
+        self.bucket.delete(note)
+        for name in gone:
+            self._cache.drop(name)
+        self._cleared.add(study_uid)
 
     def has_images(self, study_uid: str) -> bool:
-        """Whether images of a study are here."""
-        return next(self.bucket.entries(places.of_images(study_uid)), None) is not None
+        """Whether images of a study are here; asked once of those that were removed from here."""
+        if study_uid in self._cleared:
+            return False
+        found = next(self.bucket.entries(places.of_images(study_uid)), None) is not None
+        if not found:
+            self._cleared.add(study_uid)
+        return found
 
     def result_bytes(self, key: StudyKey) -> int:
         """How many bytes the results of a revision take."""
@@ -134,9 +150,11 @@ class ObjectStore:
 
     def remove_results(self, key: StudyKey) -> None:
         """Remove what `keep_result` kept of a revision."""
-        for one in list(self.bucket.entries(places.of_results(key))):
-            self.bucket.delete(one.name)
-            self._cache.drop(one.name)
+        names = [one.name for one in self.bucket.entries(places.of_results(key))]
+        if names:
+            self.bucket.delete(*names)
+        for name in names:
+            self._cache.drop(name)
 
     def keep_folder(self, relative: str, folder: Path, *, last: str) -> None:
         """Keep a folder that never changes; the file `last` says that all of it is there."""
@@ -177,7 +195,12 @@ class ObjectStore:
         except OSError as error:
             raise StorageError(f"{self.root} cannot be looked at: {error.strerror}.") from error
 
-    def _keep_again(self, name: str, data: bytes) -> None:
+    def _among(self, study_uid: str, relatives: Collection[str]) -> list[Entry]:
+        """What of these images is here."""
+        entries = self.bucket.entries(places.of_images(study_uid))
+        return [entry for entry in entries if entry.name in relatives]
+
+    def _keep_again(self, study_uid: str, name: str, data: bytes) -> None:
         """Make an image new that is here already, so that retention spares it.
 
         Retention notes a removal, looks at the age, deletes, and takes the note away. A write
@@ -187,7 +210,7 @@ class ObjectStore:
         if _is_younger(self.bucket.look_up(name), CLAIM_SECONDS / 2):
             return
         self.bucket.put(name, data)
-        removing = _is_younger(self.bucket.look_up(_note_of(name)), REMOVING_SECONDS)
+        removing = _is_younger(self.bucket.look_up(_note_of(study_uid)), REMOVING_SECONDS)
         if removing or self.bucket.look_up(name) is None:
             raise StorageError("This image is being removed at this moment; send it again.")
 
@@ -196,8 +219,8 @@ def _never_changes(relative: str) -> bool:
     return relative.startswith(f"{places.IMAGES}/")
 
 
-def _note_of(relative: str) -> str:
-    return f"{_REMOVING}/{relative}"
+def _note_of(study_uid: str) -> str:
+    return f"{_REMOVING}/{places.of_images(study_uid)}"
 
 
 def _is_younger(entry: Entry | None, seconds: float) -> bool:

@@ -24,7 +24,7 @@ def of_image(study_uid: str, content_sha256: str) -> str:
 
 def of_images(study_uid: str) -> str:
     """The folder of a study's images."""
-    return f"{IMAGES}/{_folder_of(study_uid)}"
+    return f"{IMAGES}/{folder_of(study_uid)}"
 
 
 def of_result(key: StudyKey, name: str) -> str:
@@ -39,7 +39,7 @@ def of_results(key: StudyKey) -> str:
     study_uid, _, revision = key.rpartition("#")
     if not revision.isdecimal():
         raise ValueError(f"{key!r} is no study key; it should read <study UID>#<revision>.")
-    return f"{RESULTS}/{_folder_of(study_uid)}/{int(revision)}"
+    return f"{RESULTS}/{folder_of(study_uid)}/{int(revision)}"
 
 
 def parts_of(relative: str) -> tuple[str, ...]:
@@ -50,5 +50,6 @@ def parts_of(relative: str) -> tuple[str, ...]:
     return parts
 
 
-def _folder_of(study_uid: str) -> str:
+def folder_of(study_uid: str) -> str:
+    """The name that stands for a study."""
     return hashlib.sha256(study_uid.encode("utf-8", "replace")).hexdigest()[:32]

@@ -4,7 +4,7 @@ Every path that a store gives or takes is relative, with forward slashes. Whatev
 a loss of power from the moment the call returns.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -48,14 +48,14 @@ class Store(Protocol):
     def read(self, relative: str) -> bytes:
         """The bytes of a stored file. Raises NotFound."""
 
-    def image_paths(self, study_uid: str | None = None) -> Iterator[str]:
-        """Every image that is kept, of one study or of all, those of a study together."""
+    def image_paths(self, folders: Iterable[str] | None = None) -> Iterator[str]:
+        """Every image that is kept, or those of some folders, those of a study together."""
+
+    def image_folder(self, study_uid: str) -> str:
+        """The folder of a study's images, whether it is here or not."""
 
     def came_at(self, relative: str) -> datetime | None:
         """When an image came, or came again; None where it is not here."""
-
-    def came_lately(self, relative: str) -> bool:
-        """Whether an image was received or received again within `CLAIM_SECONDS`."""
 
     def is_left_over(self, relative: str, removed_at: datetime | None) -> bool:
         """Whether a file is one that was noted as removed then, and not one that came again."""
@@ -66,11 +66,11 @@ class Store(Protocol):
     def set_aside(self, relative: str) -> None:
         """Rename a damaged image, so that it is looked at by a person and not read again."""
 
-    def remove_image(self, relative: str) -> None:
-        """Remove an image, unless it came lately. One process at a time may do so."""
+    def weigh_images(self, study_uid: str, relatives: Collection[str], /) -> int | None:
+        """How many bytes images of a study take; None where one of them came lately."""
 
-    def remove_image_folder(self, study_uid: str) -> None:
-        """Remove the folder of a study's images if nothing is left in it."""
+    def remove_images(self, study_uid: str, relatives: Collection[str]) -> None:
+        """Remove images of a study, but for those that came lately. One process at a time may."""
 
     def has_images(self, study_uid: str) -> bool:
         """Whether images of a study are here."""

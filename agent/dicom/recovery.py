@@ -12,7 +12,7 @@ from agent.errors import UnreadableInput
 from storage import studies
 from storage.database import Database
 from storage.errors import Conflict, DamagedFile, NotFound, StorageError
-from storage.records import Instance, StudyUid
+from storage.records import Instance
 from storage.store import Store
 
 _log = logging.getLogger(__name__)
@@ -44,18 +44,15 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, StorageError) and not isinstance(error, Conflict | NotFound)
 
 
-def rebuild(store: Store, database: Database, *, of: Iterable[StudyUid | None] = (None,)) -> int:
+def rebuild(store: Store, database: Database, *, folders: Iterable[str] | None = None) -> int:
     """Make rows for the image files that have none, and return how many were made.
 
-    `of` names the studies to look at; by default all of them, which takes a while where many are
-    kept.
-
-    A damaged file is logged and renamed, so that it is looked at by a person and not read again.
+    All are looked at, or those in some of the store's folders. A damaged file is logged and
+    renamed, so that it is looked at by a person and not read again.
     """
     lost = (
         path
-        for study_uid in of
-        for paths in _chunks(store.image_paths(study_uid))
+        for paths in _chunks(store.image_paths(folders))
         for path in _unrecorded(store, database, paths)
     )
     # A study at a time, so that memory stays bounded: its files lie in one folder.

@@ -1,6 +1,6 @@
 """What hosts that share one PostgreSQL tell each other, and what keeps them apart."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,10 +100,10 @@ def test_who_stops_with_images_without_rows_leaves_them_to_the_others(
 class Slow(FileStore):
     """A store with so many files that nobody ever sees all of them."""
 
-    def image_paths(self, study_uid: str | None = None) -> Iterator[str]:
-        if study_uid is None:
+    def image_paths(self, folders: Iterable[str] | None = None) -> Iterator[str]:
+        if folders is None:
             raise StorageError("There are too many to list.")
-        return super().image_paths(study_uid)
+        return super().image_paths(folders)
 
 
 def test_one_listener_makes_the_rows_that_a_dead_one_owes(shared: Database, tmp_path: Path) -> None:

@@ -110,11 +110,12 @@ def test_what_came_lately_is_not_removed_and_what_is_old_goes(
 ) -> None:
     kept, _ = store.keep_image(UID, CONTENT, DATA)
     store.path_of(kept.path)
-    store.remove_image(kept.path)
-    assert store.came_lately(kept.path)
+    store.remove_images(UID, [kept.path])
+    assert store.weigh_images(UID, [kept.path]) is None
+    assert store.size_of(kept.path) == 12
     later(monkeypatch, CLAIM_SECONDS + 60)
-    assert not store.came_lately(kept.path)
-    store.remove_image(kept.path)
+    assert store.weigh_images(UID, [kept.path]) == 12
+    store.remove_images(UID, [kept.path])
     assert not store.has_images(UID)
     assert not copies(store)
     assert list(store.bucket.entries("removing")) == []
@@ -136,17 +137,18 @@ def test_an_image_that_comes_again_while_it_is_removed_is_not_answered_with_succ
     kept, _ = store.keep_image(UID, CONTENT, DATA)
     later(monkeypatch, CLAIM_SECONDS + 60)
     monkeypatch.setattr("storage.objects.REMOVING_SECONDS", 2 * CLAIM_SECONDS)
-    delete, answers = store.bucket.delete, []
+    delete = store.bucket.delete
+    answers: list[str] = []
 
-    def arrives_first(name: str) -> None:
-        if name == kept.path:
+    def arrives_first(*names: str) -> None:
+        if kept.path in names:
             with pytest.raises(StorageError, match="send it again"):
                 store.keep_image(UID, CONTENT, DATA)
-            answers.append(name)
-        delete(name)
+            answers.extend(names)
+        delete(*names)
 
     monkeypatch.setattr(store.bucket, "delete", arrives_first)
-    store.remove_image(kept.path)
+    store.remove_images(UID, [kept.path])
     assert answers == [kept.path]
     assert store.keep_image(UID, CONTENT, DATA)[1]
     assert store.read(kept.path) == b"headerpixels"
