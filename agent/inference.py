@@ -115,14 +115,18 @@ def default_folder() -> Path:
 
 
 def load(
-    folder: Path, *, provider: Provider = Provider.AUTO, threads: int | None = None
+    folder: Path,
+    *,
+    provider: Provider = Provider.AUTO,
+    threads: int | None = None,
+    device: int = 0,
 ) -> OnnxModel:
     """The model in a folder, its graphs checked against the described sha256."""
     description = model_toml.describe(folder)
     graph = checked(folder / GRAPH_FILE, description.sha256)
     brain_graph = checked(folder / BRAIN_FILE, description.brain_sha256)
-    session = open_session(graph, provider, threads, folder / GRAPH_FILE)
-    brain = OnnxBrain(open_session(brain_graph, provider, threads, folder / BRAIN_FILE))
+    session = open_session(graph, provider, threads, folder / GRAPH_FILE, device)
+    brain = OnnxBrain(open_session(brain_graph, provider, threads, folder / BRAIN_FILE, device))
     model = OnnxModel(description, session, brain)
     on_gpu = "CUDAExecutionProvider" in session.get_providers()
     if provider is not Provider.CPU and gpu_is_visible() and not on_gpu:
@@ -158,18 +162,18 @@ def checked(path: Path, sha256: str) -> bytes:
 
 
 def open_session(
-    graph: bytes, provider: Provider, threads: int | None, path: Path
+    graph: bytes, provider: Provider, threads: int | None, path: Path, device: int = 0
 ) -> onnxruntime.InferenceSession:
     """A session on the wanted provider; the CPU is always the fall-back of AUTO."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     if threads is not None:
         options.intra_op_num_threads = threads
-    providers = ["CPUExecutionProvider"]
+    providers: list[str | tuple[str, dict[str, int]]] = ["CPUExecutionProvider"]
     # get_available_providers() names CUDA even where there is no GPU, and a failed start prints
     # error lines: ask for CUDA only where a device is to be seen.
     if provider is Provider.CUDA or (provider is Provider.AUTO and gpu_is_visible()):
-        providers.insert(0, "CUDAExecutionProvider")
+        providers.insert(0, ("CUDAExecutionProvider", {"device_id": device}))
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=providers)
     except (RuntimeError, ValueError) as error:

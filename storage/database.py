@@ -111,6 +111,28 @@ class Database:
                 text(f"CREATE INDEX IF NOT EXISTS {name} ON {place} ({', '.join(columns)})")
             )
 
+    @contextmanager
+    def alone(self, number: int, *, wait: bool = False) -> Iterator[bool]:
+        """Whether nobody else on any host is at what the number stands for, in the block.
+
+        With `wait` that is waited for. SQLite has one host: there a lock file keeps others out.
+        """
+        if self.engine.dialect.name != "postgresql":
+            yield True
+            return
+        take = func.pg_advisory_lock(number) if wait else func.pg_try_advisory_lock(number)
+        with self.named_errors():
+            connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        with connection:
+            with self.named_errors():
+                taken = connection.scalar(select(take)) is not False
+            try:
+                yield taken
+            finally:
+                if taken:
+                    with self.named_errors():
+                        connection.execute(select(func.pg_advisory_unlock(number)))
+
     def check(self) -> None:
         """Raise StorageError with a sentence when the database does not answer."""
         with self.read() as session:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from storage import rows, tables
 
+WORKER = "worker-"  # begins the name of every executor that analyses studies
 REAPER_LOCK = 0x6E757265  # any number, the same in every process
 
 
@@ -68,6 +69,14 @@ def living(session: Session) -> frozenset[str]:
     """The executors whose lease has not run out."""
     table = tables.executor
     return frozenset(session.scalars(select(table.c.executor_id).where(_is_alive())))
+
+
+def workers(session: Session) -> frozenset[str]:
+    """The slots whose workers live, on any host; none on SQLite, where nobody takes a lease."""
+    if session.get_bind().dialect.name != "postgresql":
+        return frozenset()
+    names = living(session)
+    return frozenset(name.removeprefix(WORKER) for name in names if name.startswith(WORKER))
 
 
 def forget_dead(session: Session) -> None:

@@ -10,6 +10,8 @@ feedback                      what radiologists said of studies
 model_version ─┬─ threshold_set    the model folders the node knows, and thresholds made for them
                └─ activation       what has read studies from when on; the newest row is in force
 training_run                  trainings that were asked for
+installation                  the identity under which UIDs are made, the same on all hosts
+listener                      which listeners live, and of which studies they take images
 executor, takeover            which workers live, what was taken over from dead ones (PostgreSQL)
 audit_event                   who changed what, each row sealed by a hash over the one before
 """
@@ -32,7 +34,7 @@ from sqlalchemy import (
     text,
 )
 
-from storage.columns import Numbers, UtcTime, Words, one_of
+from storage.columns import Numbers, Uids, UtcTime, Words, one_of
 from storage.records import (
     Change,
     DeliveryState,
@@ -357,6 +359,22 @@ training_run = Table(
     Column("finished_at", UtcTime),
     Column("error", Words),
     Column("candidate_version", Text),
+)
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("identity", Text, nullable=False),
+)
+
+listener = Table(
+    "listener",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("place", Text, nullable=False),
+    Column("open_studies", Uids, nullable=False),
+    Column("alive_until", UtcTime, nullable=False),
 )
 
 executor = Table(

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
         sources,
     )
     from agent.bootstrap.entrances import front_door, tls_files
-    from agent.bootstrap.kept import Storage, open_storage, open_store, retention
+    from agent.bootstrap.kept import (
+        Storage,
+        objects,
+        open_storage,
+        open_store,
+        retention,
+        try_bucket,
+    )
     from agent.bootstrap.page import status_server, status_site, users_file
     from agent.bootstrap.reading import (
         drift_watch,
@@ -34,7 +41,7 @@ if TYPE_CHECKING:
 _PARTS = {
     "counterparts": ("appearance", "destinations", "profiles", "report_address", "sources"),
     "entrances": ("front_door", "tls_files"),
-    "kept": ("Storage", "open_storage", "open_store", "retention"),
+    "kept": ("Storage", "objects", "open_storage", "open_store", "retention", "try_bucket"),
     "page": ("status_server", "status_site", "users_file"),
     "reading": (
         *("drift_watch", "hold", "load_model", "model_folder", "model_store", "models_on_cpu"),
@@ -56,6 +63,7 @@ __all__ = [
     "model_folder",
     "model_store",
     "models_on_cpu",
+    "objects",
     "open_models",
     "open_storage",
     "open_store",
@@ -68,6 +76,7 @@ __all__ = [
     "status_site",
     "tls_files",
     "training",
+    "try_bucket",
     "users_file",
     "with_model",
 ]

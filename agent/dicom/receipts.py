@@ -16,8 +16,8 @@ from itertools import islice
 from agent.dicom import recovery
 from storage.database import Database
 from storage.errors import StorageError
-from storage.files import FileStore
 from storage.records import Instance, StudyUid
+from storage.store import Store
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Receipts:
     def __init__(
         self,
         database: Database,
-        store: FileStore,
+        store: Store,
         *,
         flush_seconds: float = 0.05,
         patience_seconds: float = 0.5,

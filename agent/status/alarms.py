@@ -109,7 +109,7 @@ def _inside(site: Site, session: Session, now: datetime) -> Iterator[Alarm]:
 
 def _queue(site: Site, session: Session, now: datetime) -> Iterator[Alarm]:
     waiting_since = figures.oldest_waiting(session)
-    alive = any(one.alive for one in workers.seen(site.store.root))
+    alive = any(one.alive for one in workers.seen(site.store.root, site.database))
     if waiting_since and not alive:
         yield _critical(
             Kind.NO_WORKER,

@@ -75,7 +75,9 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 def _disk(site: Site) -> Iterator[Metric]:
     yield _gauge(
-        "neurosieve_disk_free_bytes", "Free room for images and results.", site.store.free_bytes()
+        "neurosieve_disk_free_bytes",
+        "Free room for images and results.",
+        site.store.room().free_bytes,
     )
     yield _gauge(
         "neurosieve_disk_reserve_bytes",
@@ -96,7 +98,7 @@ def _alarms(site: Site, moment: datetime) -> Metric:
 
 
 def _workers(site: Site) -> Metric:
-    alive = sum(one.alive for one in workers.seen(site.store.root))
+    alive = sum(one.alive for one in workers.seen(site.store.root, site.database))
     return _gauge("neurosieve_workers", "Workers that were seen lately.", alive)
 
 

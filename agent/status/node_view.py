@@ -9,8 +9,8 @@ from agent import audit_trail
 from agent.audit_trail import Tell
 from agent.status.remembered import Counts
 from storage.database import Database
-from storage.files import FileStore
 from storage.records import ModelVersion
+from storage.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Site:
     """
 
     database: Database
-    store: FileStore
+    store: Store
     ae_title: str
     address: str  # host and port of the DICOM listener
     version: str

@@ -85,7 +85,7 @@ class Pages:
             known=bool(told),
             free=room.free_bytes,
             reserve=room.kept_bytes,
-            workers=workers.seen(site.store.root),
+            workers=workers.seen(site.store.root, site.database),
             places=site.places,
             live=True,
             **told,

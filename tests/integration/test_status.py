@@ -22,7 +22,9 @@ from agent.status.server import StatusServer
 from received import image
 from status_page import served, settings, sign_in, token, visitor
 from storage import audit, feedback, registry, studies, verdicts
+from storage.files import FileStore
 from storage.records import Mark, ModelVersion, StudyState, StudyUid
+from storage.store import Store
 from verdicts import ANALYSIS
 
 PASSWORD = "correct horse battery"
@@ -332,6 +334,12 @@ def test_a_model_on_trial_is_silent_only_of_studies_since_its_trial_began(
     assert alarms.Kind.SHADOW_SILENT not in {one.kind for one in alarms.find(site, now)}
 
 
+def fill(store: Store) -> None:
+    """Let the disk look full."""
+    assert isinstance(store, FileStore)
+    store.reserve_bytes = 2**60
+
+
 def begin_trial(session: Session, version: ModelVersion, at: datetime) -> None:
     """Say in the audit what `models shadow` says."""
     audit.append(session, who="anna", action=alarms.TRIAL_BEGAN, subject=version.label, now=at)
@@ -340,7 +348,7 @@ def begin_trial(session: Session, version: ModelVersion, at: datetime) -> None:
 def test_a_full_disk_and_a_closed_listener_are_alarms(tmp_path: Path) -> None:
     values = settings(tmp_path)
     storage = bootstrap.open_storage(values)
-    storage.store.reserve_bytes = 2**60
+    fill(storage.store)
     site = replace(bootstrap.status_site(values, storage), accepts=lambda: False)
     kinds = {one.kind for one in alarms.find(site, node_view.now())}
     assert kinds == {alarms.Kind.DISK_LOW, alarms.Kind.LISTENER}
@@ -362,7 +370,7 @@ def test_not_ready_where_the_disk_is_full(page: tuple[StatusServer, bootstrap.St
     server, storage = page
     with visitor(server) as client:
         assert client.get("/readyz").status_code == 200
-        storage.store.reserve_bytes = 2**60
+        fill(storage.store)
         answer = client.get("/readyz")
         assert (answer.status_code, answer.text) == (503, "not ready\n")
         assert client.get("/healthz").status_code == 200

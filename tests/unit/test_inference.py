@@ -5,7 +5,7 @@ import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -107,6 +107,19 @@ def test_without_a_gpu_nothing_is_printed_and_the_cpu_runs(
     model = inference.load(inference.default_folder())
     assert model.runtime.endswith("CPUExecutionProvider")
     assert capfd.readouterr().err == ""
+
+
+def test_the_graphs_go_to_the_chosen_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def session(graph: bytes, options: object, providers: list[object]) -> NoReturn:
+        asked.append(providers[0])
+        raise RuntimeError("no card here")
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", session)
+    with pytest.raises(UnusableModel):
+        inference.load(inference.default_folder(), provider=inference.Provider.CUDA, device=1)
+    assert asked == [("CUDAExecutionProvider", {"device_id": 1})]
 
 
 def test_a_hidden_gpu_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
