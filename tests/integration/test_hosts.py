@@ -1,6 +1,6 @@
 """What hosts that share one PostgreSQL tell each other, and what keeps them apart."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from agent.model_store import ModelStore
 from agent.presence import Presence
 from agent.retention import REMOVAL_LOCK, Policy, Retention
 from agent.status import workers
+from agent.tidying import Tidying
 from agent.training import TrainingSteps
 from reception import association_to, receiving_node, store_dataset
 from running import wait_until
@@ -55,12 +56,18 @@ def shared(fresh_postgres_url: str) -> Iterator[Database]:
         yield database
 
 
-def presence(database: Database, store: Store, listener: Growing) -> Presence:
+def presence(
+    database: Database,
+    store: Store,
+    listener: Growing,
+    *,
+    look_at_all: Callable[[], None] = lambda: None,
+) -> Presence:
     return Presence(
         database,
         store,
         listener,
-        look_at_all=lambda: None,
+        look_at_all=look_at_all,
         place="here",
         lease_seconds=LEASE_SECONDS,
     )
@@ -139,18 +146,27 @@ def test_one_listener_makes_the_rows_that_a_dead_one_owes(shared: Database, tmp_
         living.stop()
 
 
-def test_a_start_makes_the_rows_that_nobody_told_of(shared: Database, tmp_path: Path) -> None:
+def test_after_the_end_of_a_listener_the_others_find_what_it_did_not_tell_of(
+    shared: Database, tmp_path: Path
+) -> None:
+    store = FileStore(tmp_path / "files", reserve_bytes=0)
+    tidying = Tidying(store, shared)
+    tidying.start()  # and looks at an empty store
     images = builders.flair_series(slices=4, rows=16, columns=16, spacing_mm=(6, 3, 3))
     with receiving_node(tmp_path) as dead, association_to(dead.listener.port) as association:
         for one in images:
             assert store_dataset(association, one) == 0x0000
-        store = dead.store
-    living = presence(shared, store, Growing())
+    with shared.begin() as session:
+        listeners.renew(
+            session, "dead", place="there", open_studies=frozenset(), seconds=LEASE_SECONDS
+        )
+    living = presence(shared, store, Growing(), look_at_all=tidying.look_again)
     living.start()
     try:
         wait_until(lambda: row_count(shared) == 4, timeout_seconds=20, what="the rows")
     finally:
         living.stop()
+        tidying.stop()
 
 
 def test_two_that_rebuild_at_once_make_each_row_once(shared: Database, tmp_path: Path) -> None:
