@@ -174,6 +174,7 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
             first_retry_seconds=settings.delivery.first_retry_seconds,
             longest_retry_seconds=settings.delivery.longest_retry_seconds,
         ),
+        studies_at_once=settings.work.studies_at_once,
         traces_endpoint=_traces_endpoint(settings),
     )
     lock = FileLock(settings.node.data_dir / f"worker-{settings.node.slot}.lock")
