@@ -34,6 +34,7 @@ from agent.errors import ConfigurationError
 from agent.housekeeping import Housekeeping
 from agent.inquiries import Inquiries
 from agent.jobs import Jobs
+from agent.lately import Lately
 from agent.liveness import Heart
 from agent.node import Node, Reception, Training, Work
 from agent.settings import Settings
@@ -142,6 +143,8 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
         appearance=appearance(settings, installation(settings.node.data_dir)),
         profiles=wanted,
         hold=hold(settings, storage.database),
+        readings=Lately(settings.work.studies_at_once),
+        findings=Lately(settings.work.studies_at_once),
     )
     delivery = DeliverySteps(
         database=storage.database,
