@@ -62,8 +62,8 @@ class AnalysisSteps:
     """What happens to a study between its last image and its results on disk.
 
     `profiles` says what each destination gets; without any destination `appearance` holds what is
-    built. `hold` says whose studies wait. `readings` and `findings` spare a step what the one before
-    it has read or found in this process: a study that goes on elsewhere is read again.
+    built. `hold` says whose studies wait. `readings` and `findings` spare a step what the one
+    before it has read or found in this process: a study that goes on elsewhere is read again.
     """
 
     database: Database

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 from pydicom import dcmread
@@ -23,8 +24,8 @@ from sqlalchemy import func, select
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import demo_study
-import harness
-from harness import Figure, Report
+from benchmarks import harness
+from benchmarks.harness import Figure, Report
 from orthanc import free_port
 from running import RunningNode, running, wait_until
 from storage import tables
@@ -48,14 +49,14 @@ def main() -> int:
     options.add_argument("--together", action="store_true", help="one process listens and works")
     options.add_argument("--settings", nargs="*", default=(), help="TOML lines of [work]")
     asked = options.parse_args()
-    with tempfile.TemporaryDirectory(prefix="nsv-study-") as scratch:
-        with site(Path(scratch), together=asked.together, work=asked.settings) as here:
-            here.send()  # the first one loads the codes and the model's caches
-            here.wait(1)
-            if asked.minutes:
-                figures = sustained(here, asked.minutes)
-            else:
-                figures = latencies(here, asked.rounds)
+    with (
+        tempfile.TemporaryDirectory(prefix="nsv-study-") as scratch,
+        site(Path(scratch), together=asked.together, work=asked.settings) as here,
+    ):
+        here.send()  # the first one loads the codes and the model's caches
+        here.wait(1)
+        minutes, rounds = asked.minutes, asked.rounds
+        figures = sustained(here, minutes) if minutes else latencies(here, rounds)
     return harness.report(Report(benchmark="study", figures=figures), asked.json)
 
 
@@ -210,7 +211,7 @@ def stages(node: RunningNode, uid: str) -> dict[str, float]:
     moments += [started[name] for name in ("assemble", "analyse", "compose", "hand_over")]
     moments.append(started["deliver"])
     moments += [moment(one) for one in logged(node, "results_sent", key)]
-    spans = (end - start for start, end in zip(moments[:-1], moments[1:], strict=True))
+    spans = (end - start for start, end in pairwise(moments))
     return dict(zip(STAGES, spans, strict=True))
 
 
