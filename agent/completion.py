@@ -47,7 +47,7 @@ class Completion:
         self._listener = listener
         self._inquiries = inquiries
         self._limits = limits
-        self._pause_seconds = LOOK_SECONDS
+        self._pause_seconds = 0.0  # until the next look
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="completion", daemon=True)
 
