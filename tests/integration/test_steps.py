@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.uid import UID
 
 import demo_study
 from agent import inference
@@ -367,7 +368,7 @@ def test_what_was_read_before_serves_no_study_that_has_grown(
 ) -> None:
     steps.assemble(study.key)
     late = pydicom.dcmread(demo_study.IMAGES[0])
-    late.SOPInstanceUID = late.file_meta.MediaStorageSOPInstanceUID = f"{study.study_uid}.9"
+    late.SOPInstanceUID = late.file_meta.MediaStorageSOPInstanceUID = UID(f"{study.study_uid}.9")
     late.save_as(tmp_path / "late.dcm")
     with steps.database.begin() as session:
         image = received(steps.store, tmp_path / "late.dcm")
