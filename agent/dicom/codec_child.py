@@ -8,6 +8,7 @@ byte, and ends after the last frame or at the first that it cannot decode.
 import contextlib
 import json
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -76,3 +77,4 @@ if __name__ == "__main__":
     line = sys.stdin.readline().rstrip("\n")
     if line:  # else its parent has ended, or needs it no more
         main(Path(line))
+    os._exit(0)  # everything is written; to take the interpreter down would take a while
