@@ -20,7 +20,7 @@ from storage.records import Study, StudyUid
 
 logger = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.25
+LOOK_SECONDS = 0.25  # at most, between two looks
 
 
 class OpenStudies(Protocol):
@@ -47,6 +47,7 @@ class Completion:
         self._listener = listener
         self._inquiries = inquiries
         self._limits = limits
+        self._pause_seconds = 0.0  # until the next look
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="completion", daemon=True)
 
@@ -57,12 +58,18 @@ class Completion:
     def stop(self) -> None:
         """End after the look in progress."""
         self._stopping.set()
+        self._inquiries.news.set()
         self._thread.join()
         self._inquiries.stop()
 
     def _run(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
+        while True:
+            self._inquiries.news.wait(self._pause_seconds)
+            self._inquiries.news.clear()
+            if self._stopping.is_set():
+                return
             try:
+                self._pause_seconds = LOOK_SECONDS
                 self.look()
             except StorageError as error:  # the database may be away for a while
                 logger.warning(
@@ -83,8 +90,11 @@ class Completion:
                     self._consider(study)
 
     def _consider(self, study: Study) -> None:
-        facts = self._inquiries.facts(study)
-        decision = completeness.decide(facts, self._limits(study.source_ae))
+        facts, limits = self._inquiries.facts(study), self._limits(study.source_ae)
+        quiet_in_seconds = limits.quiet_seconds - facts.silence_seconds
+        if quiet_in_seconds > 0:
+            self._pause_seconds = min(self._pause_seconds, quiet_in_seconds)
+        decision = completeness.decide(facts, limits)
         if decision.step is Step.COMPLETE:
             self._complete(study, decision.evidence)
         elif decision.step is not Step.WAIT:

@@ -2,8 +2,9 @@
 
 It alone starts DBOS; `training_queue` adds the workflow of another queue. The study table is the
 truth; the engine is an at-least-once runner that holds nothing but a study's key. `jobs` puts work
-into its queues, `Worker` runs it. The analysis queue runs one study at a time, so that a GPU is
-never shared; the delivery queue is apart, so that it never waits for a PACS.
+into its queues, `Worker` runs it. The analysis queue runs a few studies at a time, so that one is
+prepared and another composed while the model, which takes one batch at a time, reads a third; the
+delivery queue is apart, so that the model never waits for a PACS.
 """
 
 import logging
@@ -125,9 +126,11 @@ class Worker:
         executor_id: str,
         step_patience: Patience,
         delivery_patience: Patience,
+        studies_at_once: int = 1,
         traces_endpoint: str = "",
     ) -> None:
         self._traces_endpoint = traces_endpoint
+        self._studies_at_once = studies_at_once
         self._database = database
         self._jobs = jobs
         self._analysis = analysis
@@ -156,7 +159,7 @@ class Worker:
             self._database,
             self._executor_id,
             self._register,
-            {ANALYSIS_QUEUE: 1, DELIVERY_QUEUE: DELIVERIES_AT_ONCE},
+            {ANALYSIS_QUEUE: self._studies_at_once, DELIVERY_QUEUE: DELIVERIES_AT_ONCE},
             traces_endpoint=self._traces_endpoint,
         )
 

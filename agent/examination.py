@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 
@@ -50,6 +51,14 @@ class Reading:
         """The study all headers belong to."""
         return StudyUid(str(self.headers[0].StudyInstanceUID))
 
+    @cached_property
+    def loaded(self) -> volumes.LoadedSeries:
+        """The images of the chosen series, read when they are first asked for.
+
+        Raises BadGeometry or UnreadablePixels.
+        """
+        return volumes.load(self.paths)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
@@ -88,7 +97,7 @@ def examine(
     if reading.damaged:
         return _refused(Reason.UNREADABLE_PIXELS, _not_whole(reading))
     try:
-        loaded = volumes.load(reading.paths)
+        loaded = reading.loaded
     except volumes.BadGeometry as error:
         return _refused(Reason.BAD_GEOMETRY, str(error))
     except volumes.UnreadablePixels as error:

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import threading
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
@@ -27,6 +28,8 @@ GRAPH_FILE = "model.onnx"
 BRAIN_FILE = "brain.onnx"
 OUTPUTS = ("restoration", "raw", "deviations")
 BATCH = 16
+# One batch at a time in a process, whatever it is of: two would need twice the memory of a card.
+TURN = threading.Lock()
 
 
 class Provider(StrEnum):
@@ -63,10 +66,13 @@ class OnnxBrain:
 
     def __call__(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
         """Runs the graph in batches."""
-        parts = [
-            self._session.run(["probability"], {"slices": slices[start : start + BATCH]})[0]
-            for start in range(0, len(slices), BATCH)
-        ]
+        parts = []
+        for start in range(0, len(slices), BATCH):
+            with TURN:
+                answer = self._session.run(
+                    ["probability"], {"slices": slices[start : start + BATCH]}
+                )
+            parts.append(answer[0])
         return np.concatenate(parts)
 
 
@@ -104,7 +110,8 @@ class OnnxModel:
                 "slices": slices[start : start + BATCH],
                 "position": positions[start : start + BATCH],
             }
-            answer = self._session.run(list(OUTPUTS), feed)
+            with TURN:
+                answer = self._session.run(list(OUTPUTS), feed)
             parts.append(Maps(**dict(zip(OUTPUTS, answer, strict=True))))
         return joined(parts)
 

@@ -50,18 +50,29 @@ class Pauses:
 class _Errand(threading.Thread):
     """One thing that is found out; `outcome` is None where that failed."""
 
-    def __init__(self, step: Step, place: str, mark: _Mark, work: Callable[[], _Outcome]) -> None:
+    def __init__(
+        self,
+        step: Step,
+        place: str,
+        mark: _Mark,
+        work: Callable[[], _Outcome],
+        on_end: Callable[[], None],
+    ) -> None:
         super().__init__(name=f"completion-{step.lower()}", daemon=True)
         self.step, self.place, self.mark = step, place, mark
         self.outcome: _Outcome = None
         self.error: Exception | None = None
+        self.is_over = False
         self._work = work
+        self._on_end = on_end
 
     def run(self) -> None:
         try:
             self.outcome = self._work()
         except Exception as error:  # noqa: BLE001 - a border: whatever a peer sends, others go on
             self.error = error
+        self.is_over = True
+        self._on_end()
 
 
 @dataclass(kw_only=True)
@@ -85,7 +96,10 @@ class _Talk:
 
 
 class Inquiries:
-    """Keeps what is known of every receiving study, and runs the errands."""
+    """Keeps what is known of every receiving study, and runs the errands.
+
+    `news` is set when one of them has ended.
+    """
 
     def __init__(
         self,
@@ -101,6 +115,7 @@ class Inquiries:
         self._sources = sources
         self._expected = tuple(expected_series)
         self._pauses = pauses or Pauses()
+        self.news = threading.Event()
         self._talks: dict[StudyKey, _Talk] = {}
         self._errands: list[_Errand] = []  # all that still run, also of studies that have ended
         self._unreachable: dict[str, float] = {}  # AE title: until when
@@ -162,7 +177,7 @@ class Inquiries:
         running = sum(one.place == place and one.is_alive() for one in self._errands)
         if talk.errand or running >= (ERRANDS_OF_A_SOURCE if place else SURVEYS):
             return False
-        talk.errand = _Errand(step, place, talk.mark, work)
+        talk.errand = _Errand(step, place, talk.mark, work, self.news.set)
         self._errands.append(talk.errand)
         talk.errand.start()
         return True
@@ -183,7 +198,7 @@ class Inquiries:
             else:
                 talk.mark, talk.arrived, talk.newest_at = mark, arrived, newest_at
                 talk.next_ask = min(talk.next_ask, time.monotonic() + self._pauses.first_ask)
-        if talk.errand is not None and not talk.errand.is_alive():
+        if talk.errand is not None and talk.errand.is_over:
             errand, talk.errand = talk.errand, None
             self._take(study, talk, errand)
         return talk

@@ -4,6 +4,7 @@ What is in force is looked up before every study, so that a change needs no rest
 loaded while they are used.
 """
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +42,7 @@ class Models:
         self._threads = threads
         self._device = device
         self._loaded: dict[Path, OnnxModel] = {}
+        self._loading = threading.Lock()  # studies that begin together share one graph
         self._latest: OnnxModel | None = None
 
     def __call__(self, folder: str | None) -> OnnxModel:
@@ -89,14 +91,15 @@ class Models:
         return model if made is None else model.under(with_thresholds(model.description, made))
 
     def _load(self, folder: Path) -> OnnxModel:
-        if folder not in self._loaded:
-            loaded = inference.load(
-                folder, provider=self._provider, threads=self._threads, device=self._device
-            )
-            while len(self._loaded) >= MOST_LOADED:
-                self._loaded.pop(next(iter(self._loaded)))
-            self._loaded[folder] = loaded
-        return self._loaded[folder]
+        with self._loading:
+            if folder not in self._loaded:
+                loaded = inference.load(
+                    folder, provider=self._provider, threads=self._threads, device=self._device
+                )
+                while len(self._loaded) >= MOST_LOADED:
+                    self._loaded.pop(next(iter(self._loaded)))
+                self._loaded[folder] = loaded
+            return self._loaded[folder]
 
 
 def in_force(session: Session) -> tuple[ModelVersion, ThresholdSet | None]:

@@ -222,8 +222,9 @@ class RetentionSettings(Section):
 
 
 class WorkSettings(Section):
-    """How often a failing step of the analysis is tried, and when a worker counts as dead."""
+    """What a worker does at a time, how often it tries a step, and when it counts as dead."""
 
+    studies_at_once: int = Field(default=2, ge=1, le=8)  # begun; the model reads one at a time
     maximum_tries: int = Field(default=3, ge=1)
     first_retry_seconds: float = Field(default=2.0, gt=0)  # doubles with every try
     lease_seconds: float = Field(default=30.0, ge=5)  # PostgreSQL; then others take its work over

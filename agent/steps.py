@@ -1,8 +1,9 @@
 """The steps of an analysis, in order. Each is idempotent; none knows the engine that runs it."""
 
+import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from agent import composition, examination
 from agent.composition import Appearance
-from agent.dicom import series, volumes
+from agent.dicom import series
 from agent.dicom.objects.profiles import Profile
 from agent.drift_watch import Hold, never
 from agent.errors import AgentError
@@ -19,6 +20,7 @@ from agent.examination import Examination, Reading
 from agent.imaging import archive
 from agent.imaging.results import Findings, NotAnalysed, Reason
 from agent.inference import AnomalyModel
+from agent.lately import Lately
 from storage import results, studies
 from storage.database import Database
 from storage.errors import NotFound
@@ -30,6 +32,7 @@ from storage.records import (
     Role,
     SeriesUid,
     SopUid,
+    StoredFile,
     Study,
     StudyKey,
     StudyState,
@@ -37,6 +40,7 @@ from storage.records import (
 from storage.store import Store
 
 FINDINGS_FILE = "findings.npz"
+STUDIES_REMEMBERED = 2
 _PAST_ANALYSIS = TERMINAL_STATES | {StudyState.COMPOSED, StudyState.DELIVERING}
 
 
@@ -58,7 +62,8 @@ class AnalysisSteps:
     """What happens to a study between its last image and its results on disk.
 
     `profiles` says what each destination gets; without any destination `appearance` holds what is
-    built. `hold` says whose studies wait.
+    built. `hold` says whose studies wait. `readings` and `findings` spare a step what the one
+    before it has read or found in this process: a study that goes on elsewhere is read again.
     """
 
     database: Database
@@ -68,6 +73,8 @@ class AnalysisSteps:
     appearance: Appearance
     profiles: Mapping[str, Profile]
     hold: Hold = never
+    readings: Lately[Reading] = field(default_factory=lambda: Lately(STUDIES_REMEMBERED))
+    findings: Lately[Findings] = field(default_factory=lambda: Lately(STUDIES_REMEMBERED))
 
     @property
     def in_order(self) -> Iterable[tuple[str, Callable[[StudyKey], None]]]:
@@ -97,7 +104,7 @@ class AnalysisSteps:
             if _is_read(session, key):
                 return
             if isinstance(result, Findings):
-                self._keep(key, FINDINGS_FILE, archive.to_bytes(result))
+                self._keep_findings(key, result)
             self._save(session, key, reading, result, model)
 
     def try_shadow(self, key: StudyKey) -> None:
@@ -163,12 +170,20 @@ class AnalysisSteps:
                 results.save_objects(session, key, objects)
         with self.database.begin() as session:
             studies.advance(session, key, StudyState.COMPOSED, now=_now(), error=error)
+        self.readings.take(analysis.input_sha256)
 
     def _read(self, key: StudyKey) -> Reading:
         with self.database.read() as session:
             instances = studies.instances_of(session, key)
-        paths = self.store.paths_of(instance.path for instance in instances)
-        return examination.read(paths, self.rules)
+        digest = examination.input_digest(key, instances)
+        reading = self.readings.get(digest)
+        # A bucket's copies on this machine may be gone by now.
+        if reading is None or not all(path.exists() for path in reading.paths):
+            paths = self.store.paths_of(instance.path for instance in instances)
+            reading = examination.read(paths, self.rules)
+            if not reading.damaged:  # the next try may find the disk well again
+                self.readings.put(digest, reading)
+        return reading
 
     def _save(
         self,
@@ -198,17 +213,18 @@ class AnalysisSteps:
         reading = self._read(key)
         examined = self._restore(key, reading, analysis)
         stored = []
-        for report_uid, profile in wanted.items():
-            objects = composition.compose(
-                reading,
-                examined,
-                analysis,
-                self._look(profile),
-                completion_evidence=study.completion_evidence or "",
-                replaces=self._replaced(key, report_uid, profile),
-            )
-            for role, dataset in objects:  # one at a time: a set may be larger than memory likes
-                stored.append(self._store(key, role, profile, dataset))
+        with self.store.keeping_results(key) as keep:
+            for report_uid, profile in wanted.items():
+                objects = composition.compose(
+                    reading,
+                    examined,
+                    analysis,
+                    self._look(profile),
+                    completion_evidence=study.completion_evidence or "",
+                    replaces=self._replaced(key, report_uid, profile),
+                )
+                for role, dataset in objects:  # one at a time: all may be more than memory likes
+                    stored.append(_stored(keep, role, profile, dataset))
         return stored
 
     def _look(self, profile: Profile) -> Appearance:
@@ -230,27 +246,32 @@ class AnalysisSteps:
             refused = NotAnalysed(reason=reason, sentence=analysis.reason or "")
             return Examination(loaded=None, result=refused)
         data = self.store.read(self.store.result_path(key, FINDINGS_FILE))
-        return Examination(loaded=volumes.load(reading.paths), result=archive.from_bytes(data))
+        # By their bytes: what another worker has written meanwhile is what counts.
+        found = self.findings.take(hashlib.sha256(data).hexdigest())
+        return Examination(loaded=reading.loaded, result=found or archive.from_bytes(data))
 
-    def _store(self, key: StudyKey, role: Role, profile: Profile, dataset: Dataset) -> ResultObject:
-        buffer = io.BytesIO()
-        dataset.save_as(buffer, enforce_file_format=True)
-        name = f"{role.value.lower()}-{dataset.SOPInstanceUID}.dcm"
-        kept = self.store.keep_result(key, name, buffer.getvalue())
-        return ResultObject(
-            sop_uid=SopUid(str(dataset.SOPInstanceUID)),
-            sop_class_uid=str(dataset.SOPClassUID),
-            series_uid=SeriesUid(str(dataset.SeriesInstanceUID)),
-            role=role,
-            profile=profile.digest,
-            transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
-            path=kept.path,
-            sha256=kept.sha256,
-            size_bytes=kept.size_bytes,
-        )
+    def _keep_findings(self, key: StudyKey, found: Findings) -> None:
+        kept = self.store.keep_result(key, FINDINGS_FILE, archive.to_bytes(found))
+        self.findings.put(kept.sha256, found)
 
-    def _keep(self, key: StudyKey, name: str, data: bytes) -> None:
-        self.store.keep_result(key, name, data)
+
+def _stored(
+    keep: Callable[[str, bytes], StoredFile], role: Role, profile: Profile, dataset: Dataset
+) -> ResultObject:
+    buffer = io.BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    kept = keep(f"{role.value.lower()}-{dataset.SOPInstanceUID}.dcm", buffer.getvalue())
+    return ResultObject(
+        sop_uid=SopUid(str(dataset.SOPInstanceUID)),
+        sop_class_uid=str(dataset.SOPClassUID),
+        series_uid=SeriesUid(str(dataset.SeriesInstanceUID)),
+        role=role,
+        profile=profile.digest,
+        transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
+        path=kept.path,
+        sha256=kept.sha256,
+        size_bytes=kept.size_bytes,
+    )
 
 
 def _is_read(session: Session, key: StudyKey) -> bool:

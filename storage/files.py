@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +25,7 @@ RESERVE_BYTES = 5 * BYTES_PER_GB  # left free by images, so that results of acce
 LEFTOVER_SECONDS = 600.0  # a temp file this old belongs to no running write
 LOCKS = 64
 REMEMBERED_FOLDERS = 10_000
+OPEN_RESULTS = 32  # result files that wait for one another
 
 _DAMAGED_SUFFIX = ".damaged"
 _IDENTITY = "installation"
@@ -72,6 +74,27 @@ class FileStore:
         relative = self.result_path(key, name)
         self._make_folder((self.root / relative).parent)
         return self._write(relative, [data])
+
+    @contextmanager
+    def keeping_results(self, key: StudyKey) -> Iterator[Callable[[str, bytes], StoredFile]]:
+        """Give a `keep_result` whose files survive power loss when the block has ended, not before.
+
+        Many of them cost little more than one.
+        """
+        group = durable.Group(self._result_folder(key))
+
+        def keep(name: str, data: bytes) -> StoredFile:
+            relative = self.result_path(key, name)
+            self._add(group, self.root / relative, data)
+            return StoredFile(
+                path=relative, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data)
+            )
+
+        try:
+            yield keep
+            self._finish(group)
+        finally:
+            group.discard()
 
     def result_path(self, key: StudyKey, name: str) -> str:
         """Where `keep_result` puts a file of that name."""
@@ -311,6 +334,25 @@ class FileStore:
         except FileNotFoundError:  # retention removed the empty folder at this moment
             durable.make_folder(target.parent, within=self.root)
             return durable.write(target, parts)
+
+    def _add(self, group: durable.Group, target: Path, data: bytes) -> None:
+        if len(group) >= OPEN_RESULTS:
+            self._finish(group)
+        self._make_folder(target.parent)
+        try:
+            try:
+                group.add(target.name, data)
+            except FileNotFoundError:  # retention removed the empty folder at this moment
+                durable.make_folder(target.parent, within=self.root)
+                group.add(target.name, data)
+        except OSError as error:
+            raise _named(error, target) from error
+
+    def _finish(self, group: durable.Group) -> None:
+        try:
+            group.finish()
+        except OSError as error:
+            raise _named(error, group.folder / "results") from error
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder and see to it that its entry survives, whichever process made it."""

@@ -4,7 +4,9 @@ import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from storage import durable, places, room
@@ -49,6 +51,11 @@ class ObjectStore:
         path = self.result_path(key, name)
         self.bucket.put(path, data)
         return StoredFile(path=path, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+
+    @contextmanager
+    def keeping_results(self, key: StudyKey) -> Iterator[Callable[[str, bytes], StoredFile]]:
+        """As `FileStore.keeping_results`; here each is durable at once."""
+        yield partial(self.keep_result, key)
 
     def identity(self) -> str | None:
         """The identity of this store, None where it has none yet."""

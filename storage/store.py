@@ -5,6 +5,7 @@ a loss of power from the moment the call returns.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +30,11 @@ class Store(Protocol):
 
     def keep_result(self, key: StudyKey, name: str, data: bytes) -> StoredFile:
         """Keep a result file of a revision, in the place of an older one of that name."""
+
+    def keeping_results(
+        self, key: StudyKey
+    ) -> AbstractContextManager[Callable[[str, bytes], StoredFile]]:
+        """Give a `keep_result` whose files are durable when the block has ended, not before."""
 
     def keep_identity(self, candidate: str) -> str:
         """The identity of this store; the candidate becomes it where there is none."""

@@ -60,6 +60,7 @@ class RunningNode:
     slot: str = "0"
     lease_seconds: float = 30.0
     results: tuple[str, ...] = ()  # TOML lines
+    work: tuple[str, ...] = ()  # TOML lines
     status: tuple[str, ...] = ("enabled = false",)  # TOML lines; many nodes run side by side
     logging: tuple[str, ...] = ('format = "json"',)  # TOML lines; `events` reads JSON alone
     quiet_seconds: float = 0.5
@@ -112,6 +113,7 @@ class RunningNode:
             "[work]",
             "first_retry_seconds = 0.1",
             f"lease_seconds = {self.lease_seconds}",
+            *self.work,
             "[results]",
             *self.results,
             "[delivery]",

@@ -35,6 +35,7 @@ from agent.errors import ConfigurationError
 from agent.housekeeping import Housekeeping
 from agent.inquiries import Inquiries
 from agent.jobs import Jobs
+from agent.lately import Lately
 from agent.liveness import Heart
 from agent.node import Node, Reception, Training, Work
 from agent.presence import Presence
@@ -161,6 +162,8 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs, identity: uuid.UUID)
         appearance=appearance(settings, identity),
         profiles=wanted,
         hold=hold(settings, storage.database),
+        readings=Lately(settings.work.studies_at_once),
+        findings=Lately(settings.work.studies_at_once),
     )
     delivery = DeliverySteps(
         database=storage.database,
@@ -193,6 +196,7 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs, identity: uuid.UUID)
             first_retry_seconds=settings.delivery.first_retry_seconds,
             longest_retry_seconds=settings.delivery.longest_retry_seconds,
         ),
+        studies_at_once=settings.work.studies_at_once,
         traces_endpoint=_traces_endpoint(settings),
     )
     lock = FileLock(settings.node.data_dir / f"worker-{settings.node.slot}.lock")

@@ -1,12 +1,14 @@
-"""What the decoding child process runs: `codec_child.py FOLDER`. See `decoding`, its parent.
+"""What the decoding child process runs. See `codec_process`, its parent.
 
-It is run as a file and imports nothing of ours, so that it starts quickly. It lowers its own limits
-before it looks at the first compressed byte, and ends at the first frame that it cannot decode.
+It is run as a file and imports nothing of ours, so that it starts quickly. It waits for one line
+with the folder that it is to decode, lowers its own limits before it looks at the first compressed
+byte, and ends after the last frame or at the first that it cannot decode.
 """
 
 import contextlib
 import json
 import math
+import os
 import sys
 import time
 from pathlib import Path
@@ -72,4 +74,7 @@ def _address_space() -> int:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    line = sys.stdin.readline().rstrip("\n")
+    if line:  # else its parent has ended, or needs it no more
+        main(Path(line))
+    os._exit(0)  # everything is written; to take the interpreter down would take a while

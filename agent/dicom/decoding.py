@@ -3,14 +3,12 @@
 Codecs are written in C and C++. On damaged data one ends its process, one does not end at all, one
 takes all memory, and no exception handler can stop that. So a series with compressed images gets
 one child for all its frames, with limits on time, memory and output that follow from the size
-which the headers announce. Uncompressed pixels need no codec and stay here.
+which the headers announce. Uncompressed pixels need no codec and stay here. `codec_process` starts
+it, `codec_child` is what it runs.
 """
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -24,7 +22,7 @@ from pydicom.encaps import generate_frames
 from pydicom.pixels.utils import pixel_array
 from pydicom.uid import UID
 
-from agent.dicom import codec_child
+from agent.dicom import codec_process
 from agent.dicom.frames import Frame, frame_count
 
 BASE_MEMORY_BYTES = 96 << 20
@@ -33,7 +31,6 @@ BASE_CPU_SECONDS = 3
 PIXELS_A_CPU_SECOND = 500_000  # a tenth of what the slowest codec decodes on a slow processor
 WALL_FACTOR = 20  # how much longer than its processor time a child may take on a busy machine
 _NARROW, _WIDE = "<i4", "<i8"  # hold each value of up to 16 and up to 32 bits, with or without sign
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}  # threads cost address space
 DAMAGED_OR_NO_CODEC = "the data are damaged or the codec is missing"
 _STOPPED = "the decoder was stopped, because it took too much time or memory"
 
@@ -151,19 +148,5 @@ def _result_bytes(order: dict[str, Any]) -> int:
 
 def _run(folder: Path, cpu_seconds: int) -> str:
     """Run the child to its end; what to say if its result is not whole."""
-    # -P: without the folder of that file in front of the paths, where our modules have their names.
-    command = [sys.executable, "-P", str(Path(codec_child.__file__)), str(folder)]
-    nothing = subprocess.DEVNULL
-    try:
-        ended = subprocess.run(
-            command,
-            stdin=nothing,
-            stdout=nothing,
-            stderr=nothing,
-            env=os.environ | _ONE_THREAD,
-            timeout=WALL_FACTOR * cpu_seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return _STOPPED
-    return _STOPPED if ended.returncode == -signal.SIGKILL else DAMAGED_OR_NO_CODEC
+    code = codec_process.run(folder, wall_seconds=WALL_FACTOR * cpu_seconds)
+    return _STOPPED if code in (None, -signal.SIGKILL) else DAMAGED_OR_NO_CODEC

@@ -40,6 +40,7 @@ def load(images: Sequence[Path | Dataset]) -> LoadedSeries:
     voxels = np.empty(shape, dtype=np.float32)
     for index, image in enumerate(pixels.read(stack.frames)):
         voxels[index] = image
+    voxels.setflags(write=False)  # more than one step works on them
     volume = Volume(
         voxels=voxels,
         affine=stack.affine,

@@ -13,6 +13,7 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 import builders
 import received
+from agent import completion
 from agent.inquiries import ERRANDS_OF_A_SOURCE
 from completing import PAUSES, Alone, Times, completing, send, source_at
 from orthanc import free_port
@@ -429,3 +430,13 @@ def test_no_description_gets_into_the_log(
     (complete,) = [one for one in caplog.records if vars(one).get("action") == "study_complete"]
     assert complete.levelname == "WARNING"
     assert vars(complete)["incomplete"] is True
+
+
+def test_the_end_of_the_quiet_time_and_of_an_errand_need_no_further_look(
+    node: ReceivingNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion, "LOOK_SECONDS", LONG)
+    send(images(), node)
+    assert node.receipts.flush()
+    with completing(node, quiet_seconds=0.3) as done:
+        assert not done.wait().is_incomplete

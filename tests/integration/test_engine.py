@@ -1,8 +1,9 @@
 """The durable engine over real databases: order, retries, dead letters, cancelling, reviving."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
 import pytest
@@ -101,7 +102,7 @@ class FakeDelivery:
 class Bench:
     """An engine with fake steps over a real database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, studies_at_once: int = 1) -> None:
         self.database = database
         self.jobs = Jobs(database)
         self.analysis = FakeAnalysis(database)
@@ -114,6 +115,7 @@ class Bench:
             executor_id="test",
             step_patience=Patience(maximum_tries=3, first_retry_seconds=0.05),
             delivery_patience=Patience(maximum_tries=3, first_retry_seconds=0.05),
+            studies_at_once=studies_at_once,
         )
 
     def complete_study(self, uid: str, priority: Priority = Priority.ROUTINE) -> Study:
@@ -336,3 +338,24 @@ def test_a_model_on_trial_comes_last_and_its_failure_disturbs_nothing(bench: Ben
     names = [name for name, _ in bench.analysis.calls]
     assert names[:4] == ["assemble", "compose"] * 2
     assert [bench.state(study).state for study in pair] == [StudyState.DELIVERED] * 2
+
+
+def test_so_many_studies_are_under_way_and_stat_is_next(database: Database) -> None:
+    """An urgent study waits behind those that were begun, and behind no other."""
+    bench = Bench(database, studies_at_once=2)
+    bench.analysis.gate.clear()
+    routine = [bench.complete_study(f"1.2.{number}") for number in range(1, 6)]
+    for study in routine:
+        bench.submit(study)
+    with closing(bench.jobs), bench.working():
+        wait_until(lambda: len(bench.analysis.calls) == 2, timeout_seconds=20, what="two studies")
+        urgent = bench.complete_study("1.2.9", Priority.STAT)
+        bench.submit(urgent)
+        time.sleep(1.0)  # several looks into the queue
+        assert len(bench.analysis.calls) == 2
+        bench.analysis.gate.set()
+        for study in (*routine, urgent):
+            assert bench.wait_for_end(study).state is StudyState.DELIVERED
+    begun = [key for name, key in bench.analysis.calls if name == "assemble"]
+    assert urgent.key in begun[2:4]  # two places may be free at the same look
+    assert len(begun) == 6

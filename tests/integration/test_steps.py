@@ -1,11 +1,13 @@
 """The steps of a study over a real database, store and model: failure, repetition, another try."""
 
+import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.uid import UID
 
 import demo_study
 from agent import inference
@@ -16,9 +18,10 @@ from agent.dicom import report_page
 from agent.dicom.objects.profiles import Profile, Slices
 from agent.dicom.series import SeriesRules
 from agent.errors import ConfigurationError
+from agent.imaging import archive
 from agent.inference import OnnxModel, Provider
 from agent.model_toml import ModelDescription
-from agent.steps import AnalysisSteps
+from agent.steps import FINDINGS_FILE, AnalysisSteps
 from analysed_node import received
 from builders import NAMESPACE
 from models_at_hand import OneModel
@@ -349,3 +352,59 @@ def test_a_study_without_a_series_to_read_is_not_held(steps: AnalysisSteps, stud
         analysis = results.analysis_of(session, study.key)
     assert analysis is not None
     assert analysis.reason_code == "NO_SUITABLE_SERIES"
+
+
+def test_a_study_is_read_once_for_all_its_steps(steps: AnalysisSteps, study: Study) -> None:
+    """Without its files nothing but what was read before can have been used."""
+    steps.assemble(study.key)
+    steps.analyse(study.key)
+    shutil.rmtree(steps.store.root / "images")
+    steps.compose(study.key)
+    assert set(built(steps, study.key)) == {Role.REPORT, Role.SEGMENTATION}
+
+
+def test_what_was_read_before_serves_no_study_that_has_grown(
+    steps: AnalysisSteps, study: Study, tmp_path: Path
+) -> None:
+    steps.assemble(study.key)
+    late = pydicom.dcmread(demo_study.IMAGES[0])
+    late.SOPInstanceUID = late.file_meta.MediaStorageSOPInstanceUID = UID(f"{study.study_uid}.9")
+    late.save_as(tmp_path / "late.dcm")
+    with steps.database.begin() as session:
+        image = received(steps.store, tmp_path / "late.dcm")
+        (grown,) = studies.record_instances(session, [image])
+        studies.complete(session, grown, evidence="test", now=NOW)
+    steps.assemble(grown)
+    with steps.database.read() as session:
+        counts = [
+            [one.instance_count for one in studies.series_decisions(session, key)]
+            for key in (study.key, grown)
+        ]
+    assert counts == [[20], [21]]
+
+
+def test_what_another_worker_found_meanwhile_is_what_counts(
+    steps: AnalysisSteps, study: Study
+) -> None:
+    steps.assemble(study.key)
+    steps.analyse(study.key)
+    with steps.database.read() as session:
+        analysis = results.analysis_of(session, study.key)
+    assert analysis is not None
+    path = steps.store.result_path(study.key, FINDINGS_FILE)
+    theirs = replace(archive.from_bytes(steps.store.read(path)), remarks=("Of another worker.",))
+    steps.store.keep_result(study.key, FINDINGS_FILE, archive.to_bytes(theirs))
+    steps.compose(study.key)
+    assert "Of another worker." in report_page.render(built(steps, study.key)[Role.REPORT])
+
+
+def test_a_study_with_a_damaged_file_is_read_again(steps: AnalysisSteps, study: Study) -> None:
+    """The disk may be well again at the next try."""
+    with steps.database.read() as session:
+        image = steps.store.path_of(studies.instances_of(session, study.key)[0].path)
+    content = image.read_bytes()
+    image.write_bytes(content[:300])
+    steps.assemble(study.key)
+    image.write_bytes(content)
+    run(steps, study.key)
+    assert set(built(steps, study.key)) == {Role.REPORT, Role.SEGMENTATION}

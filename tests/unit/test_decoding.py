@@ -1,6 +1,7 @@
 """Compressed pixels: decoded elsewhere, within limits, and whatever happens there stays there."""
 
 import json
+import os
 import signal
 import struct
 import subprocess
@@ -16,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate, generate_frames
 
 import builders
-from agent.dicom import codec_child, decoding, volumes
+from agent.dicom import codec_child, codec_process, decoding, volumes
 from agent.dicom.frames import Frame
 from agent.dicom.volumes import UnreadablePixels
 
@@ -57,14 +58,14 @@ def test_every_value_comes_back(syntax: uid.UID) -> None:
 def test_one_child_decodes_a_series_whatever_its_images_are_compressed_with(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    runs: list[Sequence[str]] = []
-    run = subprocess.run
+    runs: list[Path] = []
+    run = codec_process.run
 
-    def counted(command: Sequence[str], **options: object) -> object:
-        runs.append(command)
-        return run(command, **options)  # type: ignore[call-overload]
+    def counted(folder: Path, *, wall_seconds: float) -> int | None:
+        runs.append(folder)
+        return run(folder, wall_seconds=wall_seconds)
 
-    monkeypatch.setattr(subprocess, "run", counted)
+    monkeypatch.setattr(codec_process, "run", counted)
     series = builders.flair_series(slices=4, rows=40, columns=40)
     plain = volumes.load(series).volume.voxels
     assert runs == []
@@ -123,7 +124,7 @@ def test_a_stream_of_nonsense_is_refused_by_the_name_of_its_syntax(syntax: uid.U
 def test_what_an_image_announces_is_judged_before_a_child_is_started(
     changes: dict[str, object], why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subprocess, "run", None)
+    monkeypatch.setattr(codec_process, "run", None)
     (image,) = compressed(uid.JPEG2000Lossless, 1)
     for keyword, value in changes.items():
         setattr(image, keyword, value)
@@ -192,3 +193,57 @@ def test_the_child_learns_nothing_of_the_patient() -> None:
     told = json.dumps(decoding._order(Frame(image)))
     for keyword in ("PatientName", "PatientID", "PatientBirthDate", "SOPInstanceUID"):
         assert str(image[keyword].value) not in told
+
+
+def waiting() -> int:
+    """The process id of the child that waits."""
+    (child,) = codec_process._waiting
+    return child.pid
+
+
+def test_each_series_has_a_child_of_its_own_that_waited_for_it() -> None:
+    series = compressed(uid.RLELossless)
+    volumes.load(series)
+    first = waiting()
+    volumes.load(series)
+    assert waiting() != first
+    with pytest.raises(ProcessLookupError):  # it has decoded one series and ended
+        os.kill(first, 0)
+
+
+def test_a_child_that_died_while_it_waited_is_no_fault_of_the_series() -> None:
+    series = compressed(uid.RLELossless)
+    volumes.load(series)
+    child = codec_process._waiting[0]
+    child.kill()
+    child.wait()
+    volumes.load(series)
+    assert waiting() != child.pid
+
+
+def test_the_child_that_waits_ends_with_its_parent() -> None:
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import os; from agent.dicom import codec_process as one; one._prepare(); "
+            "print(one._waiting[0].pid, flush=True); os._exit(0)",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    pid = int(ended.stdout)
+    end = time.monotonic() + LIMIT_SECONDS
+    while _lives(pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not _lives(pid)
+
+
+def _lives(pid: int) -> bool:
+    """Whether it runs; one that nobody has asked for its end does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from storage import durable
 from storage.errors import NotFound, StorageError, StoreFull
-from storage.files import FileStore
+from storage.files import OPEN_RESULTS, FileStore
 from storage.records import StudyKey
 
 DATA: list[bytes | memoryview] = [b"header", memoryview(b"pixels")]
@@ -305,3 +306,41 @@ def test_a_folder_that_was_removed_is_made_again(store: FileStore) -> None:
 
 def test_free_room_is_that_of_the_disk(store: FileStore) -> None:
     assert 0 < store.room().free_bytes < 2**60
+
+
+def test_results_of_one_block_are_kept_together_when_it_ends(store: FileStore) -> None:
+    count = OPEN_RESULTS + 3
+    with store.keeping_results(KEY) as keep:
+        kept = [keep(f"{number}.dcm", bytes([number])) for number in range(count)]
+        assert not store.path_of(kept[-1].path).exists()
+    assert [store.read(one.path) for one in kept] == [bytes([number]) for number in range(count)]
+    assert all(one.sha256 == hashlib.sha256(store.read(one.path)).hexdigest() for one in kept)
+    assert len(files_under(store)) == count
+
+
+def test_a_block_that_fails_leaves_nothing_half_done(store: FileStore) -> None:
+    def fail() -> None:
+        with store.keeping_results(KEY) as keep:
+            keep("report.dcm", b"x")
+            raise RuntimeError("power")
+
+    with pytest.raises(RuntimeError, match="power"):
+        fail()
+    assert files_under(store) == []
+
+
+def test_a_sync_that_fails_counts_as_not_written(
+    store: FileStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    def keep_two() -> None:
+        with store.keeping_results(KEY) as keep:
+            keep("a.dcm", b"a")
+            keep("b.dcm", b"b")
+            monkeypatch.setattr(durable, "sync_folder", broken)
+
+    with pytest.raises(StorageError, match="cannot be written"):
+        keep_two()
+    assert files_under(store) == []
