@@ -1,7 +1,6 @@
 """Writes that survive power loss: temp file, fsync, rename, fsync of the directory."""
 
 import contextlib
-import hashlib
 import os
 import sys
 import uuid
@@ -12,19 +11,17 @@ from pathlib import Path
 PART = ".part"
 
 
-def write(target: Path, parts: Sequence[bytes | memoryview]) -> tuple[str, int]:
-    """Put a whole file in its place; its SHA-256 and its size in bytes.
+def write(target: Path, parts: Sequence[bytes | memoryview]) -> None:
+    """Put a whole file in its place.
 
     Raises OSError, and then leaves no file. A failed fsync counts as a failed write: the kernel may
     have dropped the pages, so neither a second fsync nor a look at the file would tell the truth.
     """
     temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}{PART}")
-    digest, size_bytes = hashlib.sha256(), 0
     try:
         with temporary.open("xb") as file:
             for part in parts:
-                size_bytes += file.write(part)
-                digest.update(part)
+                file.write(part)
             file.flush()
             _sync(file.fileno())
         temporary.replace(target)
@@ -36,7 +33,6 @@ def write(target: Path, parts: Sequence[bytes | memoryview]) -> tuple[str, int]:
     except OSError:
         remove(target)
         raise
-    return digest.hexdigest(), size_bytes
 
 
 def make_folder(folder: Path, *, within: Path) -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import harness
-from harness import OURS, Figure, Report
-from receivers import ORTHANC, Receiver, Sender, receivers
+from benchmarks import harness
+from benchmarks.harness import OURS, Figure, Report
+from benchmarks.receivers import ORTHANC, Receiver, Sender, receivers
 from reception import association_to
 
 SIDES = (256, 512)
@@ -52,7 +52,9 @@ def main() -> int:
             figures += [memory(found[OURS]), idle(found[OURS])]
     missing = [] if ORTHANC in found else ["Orthanc (Debian package orthanc)"]
     missing += [] if shutil.which("strace") else ["fsyncs (Debian package strace)"]
-    return harness.report(Report(benchmark="receive", figures=figures, missing=missing), chosen.json)
+    return harness.report(
+        Report(benchmark="receive", figures=figures, missing=missing), chosen.json
+    )
 
 
 def speed(

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import builders
-from harness import OURS, QUICK_ENVIRONMENT
+from benchmarks.harness import OURS, QUICK_ENVIRONMENT
 from orthanc import free_port, running_orthanc
 from running import RunningNode, running
 
