@@ -3,16 +3,48 @@
 import contextlib
 import os
 import sys
+import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from itertools import takewhile
 from pathlib import Path
 
 PART = ".part"
+_LOCKS = 64
 
 
-def write(target: Path, parts: Sequence[bytes | memoryview]) -> None:
-    """Put a whole file in its place.
+class FolderSyncs:
+    """Syncs of folders that threads share: one covers all who asked before it began."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._gathering: dict[Path, Future[None]] = {}  # asked for and not yet begun
+        self._running = [threading.Lock() for _ in range(_LOCKS)]
+
+    def sync(self, folder: Path) -> None:
+        """Make the entries of a folder durable. Raises OSError for all who share a failed one."""
+        with self._lock:
+            asked_before = self._gathering.get(folder)
+            if asked_before is None:
+                asked = self._gathering[folder] = Future()
+        if asked_before is not None:
+            return asked_before.result()
+        with self._running[hash(folder) % _LOCKS]:
+            with self._lock:
+                del self._gathering[folder]
+            try:
+                sync_folder(folder)
+            except BaseException as error:
+                asked.set_exception(error)
+                raise
+            return asked.set_result(None)
+
+
+def write(
+    target: Path, parts: Sequence[bytes | memoryview], *, sync: Callable[[Path], None] | None = None
+) -> None:
+    """Put a whole file in its place; `sync` makes the entries of its folder durable.
 
     Raises OSError, and then leaves no file. A failed fsync counts as a failed write: the kernel may
     have dropped the pages, so neither a second fsync nor a look at the file would tell the truth.
@@ -29,7 +61,7 @@ def write(target: Path, parts: Sequence[bytes | memoryview]) -> None:
         remove(temporary)
         raise
     try:
-        sync_folder(target.parent)
+        (sync or sync_folder)(target.parent)
     except OSError:
         remove(target)
         raise

@@ -47,6 +47,7 @@ class FileStore:
         self._durable_folders: set[Path] = set()
         self._doubtful: set[Path] = set()  # there, but their write failed
         self._locks = [threading.Lock() for _ in range(LOCKS)]
+        self._folders = durable.FolderSyncs()
         self._make_folder(self.root)
 
     def keep_image(
@@ -235,7 +236,7 @@ class FileStore:
         try:
             os.utime(target)
             # Another process may have renamed it and not yet reached its fsync of the folder.
-            durable.sync_folder(target.parent)
+            self._folders.sync(target.parent)
         except FileNotFoundError:  # never here, or retention took it at this moment
             return False
         except OSError as error:
@@ -254,10 +255,10 @@ class FileStore:
 
     def _write_file(self, target: Path, parts: Sequence[bytes | memoryview]) -> None:
         try:
-            durable.write(target, parts)
+            durable.write(target, parts, sync=self._folders.sync)
         except FileNotFoundError:  # retention removed the empty folder at this moment
             durable.make_folder(target.parent, within=self.root)
-            durable.write(target, parts)
+            durable.write(target, parts, sync=self._folders.sync)
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder and see to it that its entry survives, whichever process made it."""

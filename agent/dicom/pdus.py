@@ -58,7 +58,7 @@ def command(context_id: int, content: bytes, maximum_bytes: int) -> bytes:
 
     PS3.8 9.3.5 and annex E: a PDU for each fragment, with its length, context and control header.
     """
-    room = max(maximum_bytes - _FRAGMENT_HEADER_BYTES, 2) if maximum_bytes else len(content)
+    room = max(maximum_bytes - _FRAGMENT_HEADER_BYTES, 1) if maximum_bytes else len(content)
     made = []
     for start in range(0, len(content), room):
         part = content[start : start + room]
