@@ -69,10 +69,7 @@ class Line:
         association.dul._read_pdu_data = self.read_pdu  # type: ignore[method-assign]
         association.dul._send = self.send  # type: ignore[method-assign]
         association.dimse.receive_primitive = self.receive  # type: ignore[method-assign]
-        for thread, at_end in (
-            (self._dul, self._established.close),
-            (association, self._await_end),
-        ):
+        for thread, at_end in ((self._dul, self._end), (association, self._await_end)):
             thread.run = self._guarded(thread.run, at_end)  # type: ignore[method-assign]
 
     def read_pdu(self) -> None:
@@ -163,6 +160,7 @@ class Line:
         """End the association with A-ABORT."""
         self._fault = fault
         self._association.dimse.message = None
+        self._stores.forget()
         self._message.close()
         self._tell(str(fault))
         self._dul.event_queue.put("Evt19")  # unrecognised or invalid PDU
@@ -194,6 +192,10 @@ class Line:
                 at_end()
 
         return guarded
+
+    def _end(self) -> None:
+        self._stores.forget()
+        self._established.close()
 
     def _await_end(self) -> None:
         """An association is alive for as long as one of its images may be on its way."""

@@ -65,6 +65,10 @@ class StorePath:
             if fragment.is_last:
                 self._finish(self._begun)
 
+    def forget(self) -> None:
+        """Let go of a message that will never be whole."""
+        self._command, self._encoded, self._begun = bytearray(), bytearray(), None
+
     def _take_command(self, fragment: Fragment) -> None:
         if self._begun is not None:
             raise Fault("A command came before the data set of the one before it was whole.")

@@ -102,7 +102,8 @@ def answers_for_us(association: Association) -> Iterator[None]:
     try:
         yield
     finally:
-        association._reactor_checkpoint = before
+        if association._reactor_checkpoint is gate:  # and not that of another one who talks too
+            association._reactor_checkpoint = before
         gate.open()
 
 
