@@ -69,8 +69,8 @@ class Line:
         association.dul._read_pdu_data = self.read_pdu  # type: ignore[method-assign]
         association.dul._send = self.send  # type: ignore[method-assign]
         association.dimse.receive_primitive = self.receive  # type: ignore[method-assign]
-        for thread, at_end in ((self._dul, self._end), (association, self._await_end)):
-            thread.run = self._guarded(thread.run, at_end)  # type: ignore[method-assign]
+        for thread in (association.dul, association):
+            thread.run = self._guarded(thread.run)  # type: ignore[method-assign]
 
     def read_pdu(self) -> None:
         """Take one PDU from the socket and say by an event which it was (PS3.8 9.2)."""
@@ -177,7 +177,7 @@ class Line:
             action="association_aborted",
         )
 
-    def _guarded(self, run: Callable[[], None], at_end: Callable[[], None]) -> Callable[[], None]:
+    def _guarded(self, run: Callable[[], None]) -> Callable[[], None]:
         """A thread of pynetdicom's that ends in one line instead of a page, and cleans up."""
 
         def guarded() -> None:
@@ -189,18 +189,10 @@ class Line:
                 self._association.dul.socket.close()  # type: ignore[union-attr]
             finally:
                 self._message.close()
-                at_end()
+                self._stores.forget()
+                self._established.close()
 
         return guarded
-
-    def _end(self) -> None:
-        self._stores.forget()
-        self._established.close()
-
-    def _await_end(self) -> None:
-        """An association is alive for as long as one of its images may be on its way."""
-        if self._dul.is_alive():
-            self._dul.join()
 
 
 def _fill(connection: socket.socket, target: memoryview, deadline: float) -> None:
