@@ -1,33 +1,61 @@
 """Writes that survive power loss: temp file, fsync, rename, fsync of the directory."""
 
 import contextlib
-import hashlib
 import os
 import sys
+import threading
 import uuid
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import Path
 from typing import BinaryIO
 
 PART = ".part"
 SYNCS_AT_ONCE = 8  # a file system writes its journal once for all that wait for it
+_LOCKS = 64
 
 
-def write(target: Path, parts: Sequence[bytes | memoryview]) -> tuple[str, int]:
-    """Put a whole file in its place; its SHA-256 and its size in bytes.
+class FolderSyncs:
+    """Syncs of folders that threads share: one covers all who asked before it began."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._gathering: dict[Path, Future[None]] = {}  # asked for and not yet begun
+        self._running = [threading.Lock() for _ in range(_LOCKS)]
+
+    def sync(self, folder: Path) -> None:
+        """Make the entries of a folder durable. Raises OSError for all who share a failed one."""
+        with self._lock:
+            asked_before = self._gathering.get(folder)
+            if asked_before is None:
+                asked = self._gathering[folder] = Future()
+        if asked_before is not None:
+            return asked_before.result()
+        with self._running[hash(folder) % _LOCKS]:
+            with self._lock:
+                del self._gathering[folder]
+            try:
+                sync_folder(folder)
+            except BaseException as error:
+                asked.set_exception(error)
+                raise
+            return asked.set_result(None)
+
+
+def write(
+    target: Path, parts: Sequence[bytes | memoryview], *, sync: Callable[[Path], None] | None = None
+) -> None:
+    """Put a whole file in its place; `sync` makes the entries of its folder durable.
 
     Raises OSError, and then leaves no file. A failed fsync counts as a failed write: the kernel may
     have dropped the pages, so neither a second fsync nor a look at the file would tell the truth.
     """
     temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}{PART}")
-    digest, size_bytes = hashlib.sha256(), 0
     try:
         with temporary.open("xb") as file:
             for part in parts:
-                size_bytes += file.write(part)
-                digest.update(part)
+                file.write(part)
             file.flush()
             _sync(file.fileno())
         temporary.replace(target)
@@ -35,11 +63,10 @@ def write(target: Path, parts: Sequence[bytes | memoryview]) -> tuple[str, int]:
         remove(temporary)
         raise
     try:
-        sync_folder(target.parent)
+        (sync or sync_folder)(target.parent)
     except OSError:
         remove(target)
         raise
-    return digest.hexdigest(), size_bytes
 
 
 class Group:

@@ -48,12 +48,13 @@ class FileStore:
         self._durable_folders: set[Path] = set()
         self._doubtful: set[Path] = set()  # there, but their write failed
         self._locks = [threading.Lock() for _ in range(LOCKS)]
+        self._syncs = durable.FolderSyncs()
         self._make_folder(self.root)
 
     def keep_image(
         self, study_uid: str, content_sha256: str, parts: Sequence[bytes | memoryview]
-    ) -> tuple[StoredFile, bool]:
-        """Keep a received image under the digest of its content; says whether it is new here.
+    ) -> tuple[str, bool]:
+        """Keep a received image under the digest of its content; its path, and whether it is new.
 
         When it returns, the file survives power loss. Raises StoreFull before the reserve or the
         watermark is touched, and StorageError when the disk fails. A file of that content that is
@@ -63,17 +64,20 @@ class FileStore:
         # One at a time: who finds a file must not trust it while its writer may still fail.
         with self._locks[int(content_sha256[:8], 16) % LOCKS]:
             self._make_folder((self.root / relative).parent)
-            kept = self._kept_before(relative)
-            if kept is not None:
-                return kept, False
+            if self._is_kept(relative):
+                return relative, False
             self._check_room(sum(len(part) for part in parts))
-            return self._write(relative, parts), True
+            self._write(relative, parts)
+            return relative, True
 
     def keep_result(self, key: StudyKey, name: str, data: bytes) -> StoredFile:
         """Keep a result file of a revision, in the place of an older one of that name."""
         relative = self.result_path(key, name)
         self._make_folder((self.root / relative).parent)
-        return self._write(relative, [data])
+        self._write(relative, [data])
+        return StoredFile(
+            path=relative, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data)
+        )
 
     @contextmanager
     def keeping_results(self, key: StudyKey) -> Iterator[Callable[[str, bytes], StoredFile]]:
@@ -294,46 +298,37 @@ class FileStore:
                 f"{left.kept_bytes / 1e9:.2f} GB are kept in reserve; make room."
             )
 
-    def _kept_before(self, relative: str) -> StoredFile | None:
-        """The file if it is here, whole and durable."""
+    def _is_kept(self, relative: str) -> bool:
+        """Whether the file is here, whole and durable."""
         target = self.root / relative
         if target in self._doubtful:
-            return None
+            return False
         try:
-            if not target.exists():
-                return None
             os.utime(target)
             # Another process may have renamed it and not yet reached its fsync of the folder.
-            durable.sync_folder(target.parent)
-            return self._described(relative)
-        except (NotFound, FileNotFoundError):  # retention took it at this moment
-            return None
+            self._syncs.sync(target.parent)
+        except FileNotFoundError:  # never here, or retention took it at this moment
+            return False
         except OSError as error:
             raise _named(error, target) from error
+        return True
 
-    def _described(self, relative: str) -> StoredFile:
-        data = self.read(relative)
-        return StoredFile(
-            path=relative, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data)
-        )
-
-    def _write(self, relative: str, parts: Sequence[bytes | memoryview]) -> StoredFile:
+    def _write(self, relative: str, parts: Sequence[bytes | memoryview]) -> None:
         target = self.root / relative
         try:
-            sha256, size_bytes = self._write_file(target, parts)
+            self._write_file(target, parts)
         except OSError as error:
             if _is_there(target):
                 self._doubtful.add(target)
             raise _named(error, target) from error
         self._doubtful.discard(target)
-        return StoredFile(path=relative, sha256=sha256, size_bytes=size_bytes)
 
-    def _write_file(self, target: Path, parts: Sequence[bytes | memoryview]) -> tuple[str, int]:
+    def _write_file(self, target: Path, parts: Sequence[bytes | memoryview]) -> None:
         try:
-            return durable.write(target, parts)
+            durable.write(target, parts, sync=self._syncs.sync)
         except FileNotFoundError:  # retention removed the empty folder at this moment
             durable.make_folder(target.parent, within=self.root)
-            return durable.write(target, parts)
+            durable.write(target, parts, sync=self._syncs.sync)
 
     def _add(self, group: durable.Group, target: Path, data: bytes) -> None:
         if len(group) >= OPEN_RESULTS:

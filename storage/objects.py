@@ -37,14 +37,13 @@ class ObjectStore:
 
     def keep_image(
         self, study_uid: str, content_sha256: str, parts: Sequence[bytes | memoryview]
-    ) -> tuple[StoredFile, bool]:
+    ) -> tuple[str, bool]:
         """As `FileStore.keep_image`. The bucket's own clock says when an image came."""
         name, data = places.of_image(study_uid, content_sha256), b"".join(parts)
-        kept = StoredFile(path=name, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
         if self.bucket.put(name, data, only_new=True):
-            return kept, True
+            return name, True
         self._keep_again(study_uid, name, data)
-        return kept, False
+        return name, False
 
     def keep_result(self, key: StudyKey, name: str, data: bytes) -> StoredFile:
         """Keep a result file of a revision, in the place of an older one of that name."""

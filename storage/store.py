@@ -25,8 +25,8 @@ class Store(Protocol):
 
     def keep_image(
         self, study_uid: str, content_sha256: str, parts: Sequence[bytes | memoryview]
-    ) -> tuple[StoredFile, bool]:
-        """Keep a received image under the digest of its content; says whether it is new here."""
+    ) -> tuple[str, bool]:
+        """Keep a received image under the digest of its content; its path, and whether it is new."""
 
     def keep_result(self, key: StudyKey, name: str, data: bytes) -> StoredFile:
         """Keep a result file of a revision, in the place of an older one of that name."""

@@ -40,7 +40,7 @@ def received(store: Store, path: Path) -> Instance:
         transfer_syntax_uid=parsed.transfer_syntax_uid,
         source_ae="PACS",
         priority=Priority.ROUTINE,
-        path=kept.path,
+        path=kept,
         content_sha256=digest,
         received_at=NOW,
     )

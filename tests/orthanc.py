@@ -11,7 +11,7 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -35,6 +35,7 @@ class Orthanc:
     dicom_port: int
     http_port: int
     login: tuple[str, str] | None = None
+    pid: int = 0
 
     @property
     def destination(self) -> Destination:
@@ -130,7 +131,7 @@ def running_orthanc(
         )
         try:
             wait_until(lambda: _answers(orthanc), timeout_seconds=30, what="Orthanc")
-            yield orthanc
+            yield replace(orthanc, pid=process.pid)
         finally:
             process.terminate()
             process.wait(timeout=30)

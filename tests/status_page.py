@@ -169,7 +169,7 @@ def _received(storage: bootstrap.Storage, path: Path, moment: datetime) -> Insta
         transfer_syntax_uid=received.transfer_syntax_uid,
         source_ae="DEMO-PACS",
         priority=Priority.ROUTINE,
-        path=kept.path,
+        path=kept,
         content_sha256=digest,
         received_at=moment,
     )

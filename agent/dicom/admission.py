@@ -19,12 +19,13 @@ from pynetdicom.events import EventHandlerType
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from agent.dicom import pdus, tls
+from agent.dicom import pdus, tls, wire
 from agent.dicom.front_door import FrontDoor
 from agent.dicom.gate import Entrance, Gate, Identity, Request
 from agent.dicom.line import Line
 from agent.dicom.message_limits import MAXIMUM_OBJECT_BYTES, Budget, Limits
 from agent.dicom.notices import Notices
+from agent.dicom.store_path import Serve
 
 NOT_RECOGNISED = pdus.rejection(1, 1, 3)  # permanent, service user, calling AE title
 LOCAL_LIMIT_EXCEEDED = pdus.rejection(2, 3, 2)  # transient, presentation layer
@@ -66,12 +67,14 @@ class Admission:
         *,
         door: FrontDoor,
         quota: Quota,
+        serve: Serve,
         on_rejected: Callable[[str, str], None] = lambda _title, _address: None,
     ) -> None:
         self._entity = entity
         self._handlers = list(handlers)
         self._door = door
         self._quota = quota
+        self._serve = serve
         self._on_rejected = on_rejected
         self._notices = Notices(_log)
         self._inside: list[_Place] = []
@@ -116,8 +119,10 @@ class Admission:
         end = time.monotonic() + grace_seconds
         while self.associations and time.monotonic() < end:
             time.sleep(_STOP_POLL_SECONDS)
-        for association in self.associations:
-            association.abort()
+        left = self.associations
+        for association in left:
+            association.abort(block=False)
+        wire.wait_for_end(left)
 
     @property
     def associations(self) -> list[Association]:
@@ -212,7 +217,7 @@ class Admission:
     def _started(self, request: Request, asked: A_ASSOCIATE_RQ, server: "_Server") -> Association:
         request.connection.settimeout(self._limits.silence_seconds)
         association = _Newcomer(request, server).association()
-        Line(association, self._limits, self._notices)
+        Line(association, self._limits, self._notices, self._serve)
         # The request was read already: what pynetdicom would have done after reading it.
         association.dul._recv_pdu.put(asked)
         association.dul.event_queue.put("Evt6")  # A-ASSOCIATE-RQ PDU received

@@ -7,6 +7,7 @@ association with A-ABORT (PS3.8 9.3.8) and one line in the log.
 
 import contextlib
 import logging
+import socket
 import time
 from collections.abc import Callable
 
@@ -15,15 +16,20 @@ from pynetdicom.association import Association
 from pynetdicom.pdu import A_ABORT_RQ
 from pynetdicom.pdu_primitives import P_DATA
 
+from agent.dicom import wire
+from agent.dicom.established import Established
 from agent.dicom.message_limits import Limits, MessageCount
 from agent.dicom.notices import Notices
-from agent.dicom.pdus import HEADER_BYTES, AbortReason, Fault, PduType
+from agent.dicom.pdus import HEADER_BYTES, AbortReason, Fault, Fragment, PduType
+from agent.dicom.store_messages import StoreRequest
+from agent.dicom.store_path import Serve, StorePath
 from agent.dicom.wire import MAXIMUM_PDU_BYTES
 
 _SLACK_BYTES = 64  # for peers that count the headers in their own way
 _SHORT_BYTES = 4  # the length of a release and of an abort (PS3.8 9.3.6 to 9.3.8)
-_READ_BYTES = 65536
+_DRAIN_BYTES = 65536
 _DRAIN_SECONDS = 0.1
+_HASTE_SECONDS = 0.05  # sooner than that no shorter limit is set, which costs a call
 
 _log = logging.getLogger(__name__)
 
@@ -33,9 +39,14 @@ class _Ended(Exception):
 
 
 class Line:
-    """Reads for one association, in the thread of its upper layer. To be made before it starts."""
+    """Reads for one association, in the thread of its upper layer. To be made before it starts.
 
-    def __init__(self, association: Association, limits: Limits, notices: Notices) -> None:
+    `serve` gives the status of each C-STORE request.
+    """
+
+    def __init__(
+        self, association: Association, limits: Limits, notices: Notices, serve: Serve
+    ) -> None:
         self._association = association
         self._dul = association.dul
         self._silence_seconds = limits.silence_seconds
@@ -43,6 +54,14 @@ class Line:
         self._message = MessageCount(limits)
         self._fault: Fault | None = None
         self._is_told = False
+        self._serve = serve
+        self._established = Established(association, self.read_pdu)
+        self._stores = StorePath(
+            association,
+            serve=self.serve,
+            answer=self._established.answer,
+            pass_on=self.receive,
+        )
         association.bind(evt.EVT_DIMSE_SENT, lambda _: self._message.answered())
         self._receive_message = association.dimse.receive_primitive
         self._send = association.dul._send
@@ -63,7 +82,10 @@ class Line:
                 return
             content = self._whole_pdu()
             if content[0] == PduType.P_DATA:
-                self._message.take_fragments(memoryview(content)[HEADER_BYTES:])
+                fragments = self._message.take_fragments(memoryview(content)[HEADER_BYTES:])
+                if self._dul.state_machine.current_state == "Sta6":
+                    self._take(fragments)
+                    return
             pdu, event = self._decoded(content)
         except _Ended:
             self._dul.event_queue.put("Evt17")  # transport connection closed
@@ -72,6 +94,20 @@ class Line:
         else:
             self._dul._recv_pdu.put(pdu)  # type: ignore[arg-type]
             self._dul.event_queue.put(event)
+
+    def _take(self, fragments: list[Fragment]) -> None:
+        for fragment in fragments:
+            if self._fault is None:
+                self._stores.take(fragment)
+
+    def serve(self, request: StoreRequest) -> int:
+        """Serve a C-STORE request; while that takes time, the peer is not silent."""
+        self._dul._idle_timer.restart()
+        self._dul._idle_timer.stop()
+        try:
+            return self._serve(request)
+        finally:
+            self._message.answered()
 
     def send(self, pdu: object) -> None:
         """Send a PDU; an A-ABORT for a fault of the peer's says which, and is logged."""
@@ -90,37 +126,29 @@ class Line:
             self._blame(Fault(f"A message was none ({type(error).__name__})."))
 
     def _whole_pdu(self) -> bytearray:
+        connection = self._connection()
         deadline = time.monotonic() + self._silence_seconds
-        content = self._read(HEADER_BYTES, deadline)
-        length = int.from_bytes(content[2:], "big")
-        _check_header(content[0], length)
-        content += self._read(length, deadline)
+        header = bytearray(HEADER_BYTES)
+        _fill(connection, memoryview(header), deadline)
+        length = int.from_bytes(header[2:], "big")
+        _check_header(header[0], length)
+        content = bytearray(HEADER_BYTES + length)
+        content[:HEADER_BYTES] = header
+        _fill(connection, memoryview(content)[HEADER_BYTES:], deadline)
+        wire.acknowledge(connection)
         return content
 
-    def _read(self, count: int, deadline: float) -> bytearray:
+    def _connection(self) -> socket.socket:
         wrapped = self._dul.socket
-        connection = wrapped.socket if wrapped is not None else None
-        if connection is None:
+        if wrapped is None or wrapped.socket is None:
             raise _Ended
-        content = bytearray()
-        try:
-            while len(content) < count:
-                connection.settimeout(max(deadline - time.monotonic(), 0.001))
-                received = connection.recv(min(count - len(content), _READ_BYTES))
-                if not received:
-                    raise _Ended
-                content += received
-            connection.settimeout(self._silence_seconds)  # for what is sent
-        except TimeoutError as error:
-            raise Fault("A PDU came too slowly.", AbortReason.NOT_SPECIFIED) from error
-        except OSError as error:
-            raise _Ended from error
-        return content
+        return wrapped.socket
 
     def _drain(self) -> None:
         """After a fault, read without keeping: a close would hide our A-ABORT from the peer."""
         with contextlib.suppress(Fault):
-            self._read(_READ_BYTES, time.monotonic() + _DRAIN_SECONDS)
+            read = memoryview(bytearray(_DRAIN_BYTES))
+            _fill(self._connection(), read, time.monotonic() + _DRAIN_SECONDS)
 
     def _decoded(self, content: bytearray) -> tuple[object, str]:
         try:
@@ -132,6 +160,7 @@ class Line:
         """End the association with A-ABORT."""
         self._fault = fault
         self._association.dimse.message = None
+        self._stores.forget()
         self._message.close()
         self._tell(str(fault))
         self._dul.event_queue.put("Evt19")  # unrecognised or invalid PDU
@@ -160,8 +189,32 @@ class Line:
                 self._association.dul.socket.close()  # type: ignore[union-attr]
             finally:
                 self._message.close()
+                self._stores.forget()
+                self._established.close()
 
         return guarded
+
+
+def _fill(connection: socket.socket, target: memoryview, deadline: float) -> None:
+    """Read as many bytes as have room; `Fault` at the deadline, `_Ended` at the end."""
+    seconds = connection.gettimeout()
+    position = 0
+    try:
+        while position < len(target):
+            left = max(deadline - time.monotonic(), 0.001)
+            if seconds is None or left < seconds - _HASTE_SECONDS:
+                connection.settimeout(left)
+            received = connection.recv_into(target[position:])
+            if not received:
+                raise _Ended
+            position += received
+    except TimeoutError as error:
+        raise Fault("A PDU came too slowly.", AbortReason.NOT_SPECIFIED) from error
+    except OSError as error:
+        raise _Ended from error
+    finally:
+        if connection.gettimeout() != seconds and connection.fileno() >= 0:
+            connection.settimeout(seconds)  # for what is sent
 
 
 def _check_header(pdu_type: int, length: int) -> None:

@@ -4,14 +4,12 @@ import threading
 import time
 from dataclasses import dataclass
 
-from agent.dicom.pdus import AbortReason, Fault
+from agent.dicom.pdus import AbortReason, Fault, Fragment
 
 MAXIMUM_COMMAND_BYTES = 64 * 1024  # DIMSE commands have some hundred bytes
 MAXIMUM_FRAGMENTS = 128  # of a PDU; senders make one or two, and each costs an object
 MAXIMUM_OBJECT_BYTES = 512 * 1024 * 1024
 MINIMUM_BYTES_PER_SECOND = 1024  # of a message, once it has had the time of a silence
-
-_COMMAND, _LAST = 1, 2  # bits of the message control header (PS3.8 E.2)
 
 
 class Budget:
@@ -59,18 +57,21 @@ class MessageCount:
         self._is_over = True
         self._begin()
 
-    def take_fragments(self, values: memoryview) -> None:
+    def take_fragments(self, values: memoryview) -> list[Fragment]:
         """Walk over the presentation data values of a P-DATA-TF (PS3.8 9.3.5.1)."""
-        position = fragments = 0
+        found: list[Fragment] = []
+        position = 0
         while position < len(values):
             length = int.from_bytes(values[position : position + 4], "big")
             position += 4
-            fragments += 1
-            if not 2 <= length <= len(values) - position or fragments > MAXIMUM_FRAGMENTS:
+            if not 2 <= length <= len(values) - position or len(found) >= MAXIMUM_FRAGMENTS:
                 raise Fault("The fragments of a PDU do not fit into it.")
+            content = values[position + 2 : position + length]
+            found.append(Fragment(values[position], values[position + 1], content))
             with self._lock:
-                self._take(length - 2, values[position + 1])
+                self._take(found[-1])
             position += length
+        return found
 
     def answered(self) -> None:
         """Every message that was whole has been worked on."""
@@ -92,16 +93,16 @@ class MessageCount:
         self._bytes = self._command_bytes = 0
         self._since = time.monotonic()
 
-    def _take(self, count: int, control: int) -> None:
-        is_command = bool(control & _COMMAND)
-        if is_command and self._is_over:
+    def _take(self, fragment: Fragment) -> None:
+        count = len(fragment.content)
+        if fragment.is_command and self._is_over:
             self._begin()
         if not self._limits.budget.take(count):
             raise Fault("The messages under way need too much memory.", AbortReason.NOT_SPECIFIED)
         self._bytes += count
-        self._command_bytes += count if is_command else 0
+        self._command_bytes += count if fragment.is_command else 0
         # Whether data follow a command is written in it; should they, this one was not over.
-        self._is_over = bool(control & _LAST)
+        self._is_over = fragment.is_last
         self._check()
 
     def _check(self) -> None:

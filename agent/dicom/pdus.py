@@ -1,8 +1,12 @@
 """The few bytes of the upper layer that are looked at before pynetdicom sees them (PS3.8 9.3)."""
 
+import struct
 from enum import IntEnum
+from typing import NamedTuple
 
 HEADER_BYTES = 6  # type, reserved, four bytes of length
+COMMAND, LAST = 1, 2  # bits of the message control header (PS3.8 E.2)
+_FRAGMENT_HEADER_BYTES = 6  # four bytes of length, presentation context, message control header
 MAXIMUM_REQUEST_BYTES = 256 * 1024  # 128 presentation contexts of 30 syntaxes each are 130 KiB
 
 
@@ -26,9 +30,45 @@ class AbortReason(IntEnum):
     INVALID_PDU_PARAMETER = 6
 
 
+class Fragment(NamedTuple):
+    """A presentation data value: a piece of a command set or of a data set (PS3.8 9.3.5.1)."""
+
+    context_id: int
+    control: int  # the message control header
+    content: memoryview
+
+    @property
+    def is_command(self) -> bool:
+        """Whether it belongs to the command set."""
+        return bool(self.control & COMMAND)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the command set or the data set ends with it."""
+        return bool(self.control & LAST)
+
+
 def rejection(result: int, source: int, reason: int) -> bytes:
     """A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
     return bytes([PduType.ASSOCIATE_RJ, 0, 0, 0, 0, 4, 0, result, source, reason])
+
+
+def command(context_id: int, content: bytes, maximum_bytes: int) -> bytes:
+    """P-DATA-TF PDUs with a command set, none longer than the peer takes; 0: of any length.
+
+    PS3.8 9.3.5 and annex E: a PDU for each fragment, with its length, context and control header.
+    """
+    room = max(maximum_bytes - _FRAGMENT_HEADER_BYTES, 1) if maximum_bytes else len(content)
+    made = []
+    for start in range(0, len(content), room):
+        part = content[start : start + room]
+        control = COMMAND | (LAST if start + room >= len(content) else 0)
+        length = len(part) + 2
+        made.append(
+            struct.pack(">BBIIBB", PduType.P_DATA, 0, length + 4, length, context_id, control)
+        )
+        made.append(part)
+    return b"".join(made)
 
 
 def missing_bytes(request: bytes | bytearray) -> int:

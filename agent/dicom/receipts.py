@@ -33,7 +33,7 @@ class Receipts:
         database: Database,
         store: Store,
         *,
-        flush_seconds: float = 0.05,
+        flush_seconds: float = 0.2,
         patience_seconds: float = 0.5,
         maximum_batch: int = 500,
         maximum_waiting: int = 5000,

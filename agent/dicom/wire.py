@@ -94,13 +94,16 @@ class _Gate(threading.Event):
 @contextlib.contextmanager
 def answers_for_us(association: Association) -> Iterator[None]:
     """Inside the block every answer reaches the one who asked; the association ends in it."""
-    gate = _Gate()
+    gate, before = _Gate(), association._reactor_checkpoint
     association._reactor_checkpoint = gate
+    before.set()  # should the reactor wait there
     if association.is_established:
         gate.reached.wait(NEGOTIATION_SECONDS)
     try:
         yield
     finally:
+        if association._reactor_checkpoint is gate:  # and not that of another one who talks too
+            association._reactor_checkpoint = before
         gate.open()
 
 
@@ -144,6 +147,13 @@ def acknowledge_at_once(event: evt.Event) -> None:
     """
     if _QUICK_ACK is not None:
         _set_option(event, _QUICK_ACK)
+
+
+def acknowledge(connection: socket.socket) -> None:
+    """The same for a connection that one reads oneself."""
+    if _QUICK_ACK is not None:
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.IPPROTO_TCP, _QUICK_ACK, 1)
 
 
 def store_request(event: evt.Event) -> C_STORE:

@@ -1,93 +1,127 @@
-"""Images received per second from DCMTK's storescu: our node beside DCMTK's storescp.
+"""Images received per second from DCMTK's storescu: our node beside Orthanc and DCMTK's storescp.
 
-Interleaved runs on one machine, the ratio first: `python tests/benchmarks/receive.py`. Our node
-syncs file and folder before it answers; storescp writes without syncing.
+Our node syncs file and folder before it says Success. Orthanc runs with its defaults (it syncs
+each file, SyncStorageArea, and not the folder), storescp writes without syncing. Each image is new
+to its receiver. What it costs besides: processor time, fsyncs, memory, and idle associations.
 """
 
-import os
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-
-import numpy as np
-from pydicom.dataset import Dataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import builders
-from orthanc import free_port
-from running import RunningNode, running
+from benchmarks import harness
+from benchmarks.harness import OURS, Figure, Report
+from benchmarks.receivers import ORTHANC, Receiver, Sender, receivers
+from reception import association_to
 
-IMAGES = 200
-ROUNDS = 5
-ENVIRONMENT = os.environ | {"TCP_NODELAY": "1"}
-
-
-def main() -> None:
-    """Print medians and ranges in images per second."""
-    with tempfile.TemporaryDirectory(prefix="neurosieve-bench-") as scratch:
-        images = write_images(Path(scratch) / "images")
-        rates: dict[str, list[float]] = {"NeuroSieve": [], "storescp": []}
-        node = RunningNode(folder=Path(scratch) / "node", role="listen", quiet_seconds=3600.0)
-        with running(node), storescp(Path(scratch) / "peer") as peer_port:
-            for _ in range(ROUNDS):
-                rates["NeuroSieve"].append(rate(images, node.port))
-                rates["storescp"].append(rate(images, peer_port))
-                for kept in (node.folder / "data" / "images", Path(scratch) / "peer"):
-                    empty(kept)  # so that all images are new again
-        ours, peer = (statistics.median(rates[name]) for name in rates)
-        print(f"ratio NeuroSieve : storescp = {ours / peer:.2f}")
-        for name, values in rates.items():
-            median, low, high = statistics.median(values), min(values), max(values)
-            print(f"{name:10} {median:6.0f} images/s [{low:.0f} to {high:.0f}]")
+SIDES = (256, 512)
+ASSOCIATIONS = (1, 4)
+SYNCED_IMAGES = 100  # of which the fsyncs are counted
+IDLE = 10  # associations at a time
+IDLE_SECONDS = 5.0
 
 
-def empty(folder: Path) -> None:
-    """Remove everything in a folder."""
-    for entry in folder.iterdir():
-        shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+def main() -> int:
+    """Print the figures; 1 when a wanted one was missed."""
+    options = harness.parser(__doc__)
+    options.add_argument("--images", type=int, default=240, help="images sent in each round")
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="neurosieve-bench-") as folder:
+        scratch = Path(folder)
+        senders = {side: Sender(scratch, side) for side in SIDES}
+        with receivers(scratch) as found:
+            figures: list[Figure] = []
+            for side in SIDES:
+                for associations in ASSOCIATIONS:
+                    figures += speed(
+                        found,
+                        senders[side],
+                        what=f"images of {side} x {side}, {associations} at once",
+                        associations=associations,
+                        images=chosen.images,
+                        rounds=chosen.rounds,
+                    )
+            figures += [syncs(found, senders[256])] if shutil.which("strace") else []
+            figures += [memory(found[OURS]), idle(found[OURS])]
+    missing = [] if ORTHANC in found else ["Orthanc (Debian package orthanc)"]
+    missing += [] if shutil.which("strace") else ["fsyncs (Debian package strace)"]
+    return harness.report(
+        Report(benchmark="receive", figures=figures, missing=missing), chosen.json
+    )
 
 
-def write_images(folder: Path) -> Path:
-    """Images of 256 x 256, 132 kB each."""
-    folder.mkdir()
-    noise = np.random.default_rng(0).integers(0, 4096, (256, 256), dtype=np.uint16)
-    datasets: list[Dataset] = builders.flair_series(slices=IMAGES, rows=256, columns=256)
-    for number, dataset in enumerate(datasets):
-        dataset.PixelData = np.roll(noise, number).tobytes()
-        dataset.save_as(folder / f"{number:04d}.dcm", enforce_file_format=True)
-    return folder
+def speed(
+    found: dict[str, Receiver],
+    sender: Sender,
+    *,
+    what: str,
+    associations: int,
+    images: int,
+    rounds: int,
+) -> list[Figure]:
+    """Images per second and processor time an image of all receivers, in turns."""
+    used: dict[str, list[float]] = {name: [] for name in found}
+
+    def rate(name: str) -> float:
+        receiver = found[name]
+        before = receiver.cpu_seconds()
+        seconds = sender.send(receiver, images=images, associations=associations)
+        used[name].append((receiver.cpu_seconds() - before) * 1000 / images)
+        receiver.empty()
+        return images / seconds
+
+    rates = harness.interleave({name: partial(rate, name) for name in found}, rounds=rounds)
+    figure = Figure(what=what, unit="images/s", values=rates, more_is_better=True)
+    if ORTHANC in found:
+        kept = figure.ratio(ORTHANC) >= 1.0
+        figure = replace(figure, wanted="at least 1.0 x Orthanc", kept=kept)
+    return [figure, Figure(what=f"processor, {what}", unit="ms an image", values=used)]
 
 
-@contextmanager
-def storescp(folder: Path) -> Iterator[int]:
-    """DCMTK's receiver."""
-    folder.mkdir()
-    port = free_port()
-    arguments = ["storescp", "--max-pdu", "131072", "-od", str(folder), str(port)]
-    quiet = subprocess.DEVNULL
-    process = subprocess.Popen(arguments, env=ENVIRONMENT, stdout=quiet, stderr=quiet)
-    time.sleep(0.5)
-    try:
-        yield port
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
+def syncs(found: dict[str, Receiver], sender: Sender) -> Figure:
+    """Calls of fsync and fdatasync an image, with four associations at once."""
+    values = {}
+    for name, receiver in found.items():
+        send = partial(sender.send, receiver, images=SYNCED_IMAGES, associations=4)
+        values[name] = [receiver.syncs(send) / SYNCED_IMAGES]
+        receiver.empty()
+    return Figure(what="fsyncs, four at once", unit="an image", values=values)
 
 
-def rate(images: Path, port: int) -> float:
-    """Images per second over one association."""
-    arguments = ["storescu", "-R", "--max-pdu", "131072", "+sd", "127.0.0.1", str(port)]
-    started = time.monotonic()
-    subprocess.run([*arguments, str(images)], check=True, env=ENVIRONMENT, timeout=300)
-    return IMAGES / (time.monotonic() - started)
+def memory(ours: Receiver) -> Figure:
+    """The most that our listener held."""
+    return Figure(what="peak memory", unit="MB", values={OURS: [ours.peak_megabytes()]})
+
+
+def idle(ours: Receiver) -> Figure:
+    """What an open association costs that sends nothing."""
+    without = _share(ours)
+    with ExitStack() as stack:
+        for _ in range(IDLE):
+            stack.enter_context(association_to(ours.port))
+        percent = (_share(ours) - without) * 100 / IDLE
+    return Figure(
+        what="an idle association",
+        unit="% of a core",
+        values={OURS: [percent]},
+        wanted="under 1 % of a core",
+        kept=percent < 1.0,
+        remark=f"one of {IDLE}; without any the node takes {without * 100:.1f} %",
+    )
+
+
+def _share(ours: Receiver) -> float:
+    before = ours.cpu_seconds()
+    time.sleep(IDLE_SECONDS)
+    return (ours.cpu_seconds() - before) / IDLE_SECONDS
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

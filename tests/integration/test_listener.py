@@ -29,7 +29,7 @@ from reception import (
 )
 from storage.errors import StoreFull
 from storage.files import FileStore
-from storage.records import Priority, StoredFile
+from storage.records import Priority
 
 MR = str(uid.MRImageStorage)
 
@@ -302,7 +302,7 @@ class FailingStore:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def keep_image(self, *_: Any) -> tuple[StoredFile, bool]:
+    def keep_image(self, *_: Any) -> tuple[str, bool]:
         raise self.error
 
 
@@ -330,7 +330,7 @@ class GatedStore:
 
     def keep_image(
         self, study_uid: str, content_sha256: str, parts: Sequence[bytes | memoryview]
-    ) -> tuple[StoredFile, bool]:
+    ) -> tuple[str, bool]:
         self.asked.set()
         assert self.gate.wait(10)
         return self.store.keep_image(study_uid, content_sha256, parts)

@@ -46,10 +46,9 @@ def test_an_image_is_kept_byte_for_byte_and_read_by_another_host(
     kept, new = store.keep_image(UID, CONTENT, DATA)
     elsewhere = store_in(bucket, tmp_path / "other")
     assert new
-    assert kept.sha256 == hashlib.sha256(b"headerpixels").hexdigest()
-    assert elsewhere.path_of(kept.path).read_bytes() == b"headerpixels"
-    assert list(elsewhere.image_paths()) == [kept.path]
-    assert elsewhere.size_of(kept.path) == kept.size_bytes == 12
+    assert elsewhere.path_of(kept).read_bytes() == b"headerpixels"
+    assert list(elsewhere.image_paths()) == [kept]
+    assert elsewhere.size_of(kept) == 12
     assert elsewhere.has_images(UID)
     assert not elsewhere.has_images("1.2.3")
 
@@ -57,8 +56,8 @@ def test_an_image_is_kept_byte_for_byte_and_read_by_another_host(
 def test_a_second_image_of_the_same_content_leaves_the_first(store: ObjectStore) -> None:
     kept, _ = store.keep_image(UID, CONTENT, DATA)
     again, new = store.keep_image(UID, CONTENT, [b"other!", b"pixels"])
-    assert (again.path, new) == (kept.path, False)
-    assert store.read(kept.path) == b"headerpixels"
+    assert (again, new) == (kept, False)
+    assert store.read(kept) == b"headerpixels"
 
 
 def test_results_may_be_written_again_and_no_host_reads_an_old_copy(
@@ -87,7 +86,7 @@ def test_many_images_are_listed_over_several_pages(
 ) -> None:
     monkeypatch.setattr("storage.bucket.PAGE", 3)
     kept = {
-        store.keep_image(UID, hashlib.sha256(bytes([n])).hexdigest(), [bytes([n])])[0].path
+        store.keep_image(UID, hashlib.sha256(bytes([n])).hexdigest(), [bytes([n])])[0]
         for n in range(10)
     }
     assert set(store.image_paths()) == kept
@@ -109,13 +108,13 @@ def test_what_came_lately_is_not_removed_and_what_is_old_goes(
     store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, _ = store.keep_image(UID, CONTENT, DATA)
-    store.path_of(kept.path)
-    store.remove_images(UID, [kept.path])
-    assert store.weigh_images(UID, [kept.path]) is None
-    assert store.size_of(kept.path) == 12
+    store.path_of(kept)
+    store.remove_images(UID, [kept])
+    assert store.weigh_images(UID, [kept]) is None
+    assert store.size_of(kept) == 12
     later(monkeypatch, CLAIM_SECONDS + 60)
-    assert store.weigh_images(UID, [kept.path]) == 12
-    store.remove_images(UID, [kept.path])
+    assert store.weigh_images(UID, [kept]) == 12
+    store.remove_images(UID, [kept])
     assert not store.has_images(UID)
     assert not copies(store)
     assert list(store.bucket.entries("removing")) == []
@@ -124,9 +123,9 @@ def test_what_came_lately_is_not_removed_and_what_is_old_goes(
 def test_a_file_that_came_again_after_its_removal_is_no_left_over(store: ObjectStore) -> None:
     kept, _ = store.keep_image(UID, CONTENT, DATA)
     now = datetime.now(UTC)
-    assert not store.is_left_over(kept.path, None)
-    assert not store.is_left_over(kept.path, now)
-    assert store.is_left_over(kept.path, now + timedelta(seconds=CLAIM_SECONDS + 60))
+    assert not store.is_left_over(kept, None)
+    assert not store.is_left_over(kept, now)
+    assert store.is_left_over(kept, now + timedelta(seconds=CLAIM_SECONDS + 60))
     assert store.is_left_over("images/none.dcm", now)
 
 
@@ -141,17 +140,17 @@ def test_an_image_that_comes_again_while_it_is_removed_is_not_answered_with_succ
     answers: list[str] = []
 
     def arrives_first(*names: str) -> None:
-        if kept.path in names:
+        if kept in names:
             with pytest.raises(StorageError, match="send it again"):
                 store.keep_image(UID, CONTENT, DATA)
             answers.extend(names)
         delete(*names)
 
     monkeypatch.setattr(store.bucket, "delete", arrives_first)
-    store.remove_images(UID, [kept.path])
-    assert answers == [kept.path]
+    store.remove_images(UID, [kept])
+    assert answers == [kept]
     assert store.keep_image(UID, CONTENT, DATA)[1]
-    assert store.read(kept.path) == b"headerpixels"
+    assert store.read(kept) == b"headerpixels"
 
 
 def test_an_old_image_that_comes_again_is_spared(
@@ -174,7 +173,7 @@ def test_copies_stay_within_their_limit_and_the_oldest_go(
     small = store_in(bucket, tmp_path / "small", cache_bytes=4000)
     monkeypatch.setattr(cache, "IN_USE_SECONDS", 0.0)
     kept = [
-        store.keep_image(UID, hashlib.sha256(bytes([n])).hexdigest(), [bytes([n]) * 1000])[0].path
+        store.keep_image(UID, hashlib.sha256(bytes([n])).hexdigest(), [bytes([n]) * 1000])[0]
         for n in range(10)
     ]
     for path in kept:
@@ -187,7 +186,7 @@ def test_copies_in_use_stay_whatever_the_limit(
 ) -> None:
     small = store_in(bucket, tmp_path / "small", cache_bytes=10)
     kept = [
-        store.keep_image(UID, hashlib.sha256(bytes([n])).hexdigest(), [bytes([n]) * 1000])[0].path
+        store.keep_image(UID, hashlib.sha256(bytes([n])).hexdigest(), [bytes([n]) * 1000])[0]
         for n in range(5)
     ]
     assert [path.read_bytes()[0] for path in small.paths_of(kept)] == [0, 1, 2, 3, 4]
@@ -202,7 +201,7 @@ def test_a_few_refusals_are_borne(
         kept, new = store.keep_image(UID, CONTENT, DATA)
         assert new
         assert faults.refuse == 0
-        assert store.read(kept.path) == b"headerpixels"
+        assert store.read(kept) == b"headerpixels"
 
 
 def test_a_lasting_refusal_is_an_error_that_tells_no_secret(
@@ -226,11 +225,11 @@ def test_a_torn_download_is_never_served(
         kept, _ = store.keep_image(UID, CONTENT, [b"header" * 1000, b"pixels" * 1000])
         setattr(faults, fault, 1000)
         with pytest.raises(StorageError) as told:
-            store.path_of(kept.path)
+            store.path_of(kept)
         assert isinstance(told.value, DamagedFile) == (fault == "spoil")
         assert not copies(store)
         setattr(faults, fault, 0)
-        assert len(store.path_of(kept.path).read_bytes()) == 12000
+        assert len(store.path_of(kept).read_bytes()) == 12000
 
 
 def test_a_server_that_is_away_makes_the_sender_try_again(tmp_path: Path) -> None:

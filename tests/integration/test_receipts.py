@@ -152,7 +152,7 @@ def kept_images(store: FileStore, numbers: range, *, study_uid: str = "") -> lis
                 study_uid=image.StudyInstanceUID,
                 series_uid=image.SeriesInstanceUID,
                 sop_uid=image.SOPInstanceUID,
-                path=stored.path,
+                path=stored,
                 content_sha256=digest,
             )
         )
@@ -203,11 +203,11 @@ def test_of_two_contents_the_later_one_holds_though_the_queue_was_full(
         for one in (*others, first):
             rows.add(one)
         kept, _ = store.keep_image(first.study_uid, digest, [header, content])
-        rows.add(dataclasses.replace(first, path=kept.path, content_sha256=digest))
+        rows.add(dataclasses.replace(first, path=kept, content_sha256=digest))
     assert rows.flush()
     with database.read() as session:
         found = studies.instances_of(session, KEY_OF_BUILDERS)
-    assert {one.path for one in found if one.sop_uid == first.sop_uid} == {kept.path}
+    assert {one.path for one in found if one.sop_uid == first.sop_uid} == {kept}
     rows.stop()
 
 

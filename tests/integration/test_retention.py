@@ -54,7 +54,7 @@ def receive(database: Database, store: FileStore, *arriving: Instance, aged: boo
     """Files and rows of images; aged ones came long ago."""
     for one in arriving:
         kept, _ = store.keep_image(one.study_uid, one.content_sha256, [one.sop_uid.encode()])
-        assert kept.path == one.path
+        assert kept == one.path
         if aged:
             age(store, one)
     with database.begin() as session:

@@ -119,7 +119,7 @@ class Site:
                     study=dataset.StudyInstanceUID,
                     series_uid=SeriesUid(dataset.SeriesInstanceUID),
                     sop_uid=SopUid(dataset.SOPInstanceUID),
-                    path=kept.path,
+                    path=kept,
                     content_sha256=digest,
                 )
             )

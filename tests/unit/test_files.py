@@ -49,20 +49,18 @@ def test_an_image_is_kept_byte_for_byte_under_the_digest_of_its_content(store: F
     kept, new = store.keep_image(UID, CONTENT, DATA)
     folder = hashlib.sha256(UID.encode()).hexdigest()[:32]
     assert new
-    assert kept.path == f"images/{folder}/{CONTENT}.dcm"
-    assert store.read(kept.path) == b"headerpixels"
-    assert kept.sha256 == hashlib.sha256(b"headerpixels").hexdigest()
-    assert kept.size_bytes == len(b"headerpixels")
+    assert kept == f"images/{folder}/{CONTENT}.dcm"
+    assert store.read(kept) == b"headerpixels"
 
 
 def test_a_second_image_of_the_same_content_writes_nothing(store: FileStore) -> None:
     """Another peer's file header differs; the first file stays."""
     first, _ = store.keep_image(UID, CONTENT, DATA)
-    before = store.path_of(first.path).stat().st_ino
+    before = store.path_of(first).stat().st_ino
     second, new = store.keep_image(UID, CONTENT, [b"another header", b"pixels"])
     assert not new
     assert second == first
-    assert store.path_of(first.path).stat().st_ino == before
+    assert store.path_of(first).stat().st_ino == before
     assert len(files_under(store)) == 1
 
 
@@ -70,7 +68,7 @@ def test_studies_do_not_share_files(store: FileStore) -> None:
     one, _ = store.keep_image("1.2.3", CONTENT, DATA)
     other, new = store.keep_image("1.2.4", CONTENT, DATA)
     assert new
-    assert one.path != other.path
+    assert one != other
 
 
 @pytest.mark.parametrize(
@@ -78,7 +76,7 @@ def test_studies_do_not_share_files(store: FileStore) -> None:
 )
 def test_a_hostile_study_uid_stays_inside_the_store(store: FileStore, uid: str) -> None:
     kept, _ = store.keep_image(uid, CONTENT, DATA)
-    assert store.path_of(kept.path).resolve().is_relative_to(store.root / "images")
+    assert store.path_of(kept).resolve().is_relative_to(store.root / "images")
 
 
 @pytest.mark.parametrize("digest", ["", "../x", "A" * 64, "0" * 63, "0" * 64 + "\n"])
@@ -125,9 +123,9 @@ def test_the_file_is_durable_before_its_name_and_the_name_before_the_answer(
 
     monkeypatch.setattr(os, "fsync", watched)
     kept, _ = store.keep_image(UID, CONTENT, DATA)
-    folder = kept.path.rpartition("/")[0]
+    folder = kept.rpartition("/")[0]
     (part, _), (after, named) = seen[-2:]
-    assert part.startswith(kept.path)
+    assert part.startswith(kept)
     assert part.endswith(".part")
     assert [path for path, _ in seen[:-2]] == ["images", "."]
     assert [present for _, present in seen[:-1]] == [False] * 3
@@ -276,7 +274,7 @@ def test_a_missing_file_is_named(store: FileStore) -> None:
 
 def test_every_kept_image_is_listed_and_nothing_else(store: FileStore) -> None:
     assert list(store.image_paths()) == []
-    kept = {store.keep_image(uid, CONTENT, DATA)[0].path for uid in ("1.2", "1.3")}
+    kept = {store.keep_image(uid, CONTENT, DATA)[0] for uid in ("1.2", "1.3")}
     store.keep_result(KEY, "report.dcm", b"x")
     (store.root / "images" / "stray.txt").write_text("x")
     (store.path_of(min(kept)).parent / "x.dcm.1.part").write_text("x")
@@ -285,7 +283,7 @@ def test_every_kept_image_is_listed_and_nothing_else(store: FileStore) -> None:
 
 def test_sweeping_removes_what_a_crash_left_and_spares_a_running_write(store: FileStore) -> None:
     kept, _ = store.keep_image(UID, CONTENT, DATA)
-    folder = store.path_of(kept.path).parent
+    folder = store.path_of(kept).parent
     leftover, running = folder / "x.dcm.1.part", folder / "y.dcm.2.part"
     for part in (leftover, running):
         part.write_bytes(b"half")
@@ -294,13 +292,13 @@ def test_sweeping_removes_what_a_crash_left_and_spares_a_running_write(store: Fi
     assert not leftover.exists()
     assert running.exists()
     assert store.sweep(older_than_seconds=0) == 1
-    assert files_under(store) == [store.path_of(kept.path)]
+    assert files_under(store) == [store.path_of(kept)]
 
 
 def test_a_folder_that_was_removed_is_made_again(store: FileStore) -> None:
     kept, _ = store.keep_image(UID, CONTENT, DATA)
-    store.path_of(kept.path).unlink()
-    store.path_of(kept.path).parent.rmdir()
+    store.path_of(kept).unlink()
+    store.path_of(kept).parent.rmdir()
     assert store.keep_image(UID, CONTENT, DATA)[1]
 
 
