@@ -242,6 +242,7 @@ class ModelSettings(Section):
     """Which model runs, and where."""
 
     folder: Path | None = None  # active from the first start on; None: the shipped one
+    precision: Literal["fp32", "tf32", "fp16", "int8"] | None = None  # None: as the folder is
     provider: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1)
 
