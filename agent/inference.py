@@ -98,9 +98,7 @@ class Graph:
                 binding.bind_cpu_input(name, np.ascontiguousarray(values[rows]))
             for name, values in answers.items():
                 part = values[rows]
-                binding.bind_output(
-                    name, "cpu", 0, part.dtype, list(part.shape), part.ctypes.data
-                )
+                binding.bind_output(name, "cpu", 0, part.dtype, list(part.shape), part.ctypes.data)
             self._session.run_with_iobinding(binding)
         return answers
 

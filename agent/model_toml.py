@@ -27,7 +27,6 @@ class Precision(StrEnum):
     INT8 = "int8"  # convolutions of whole numbers, for processors
 
 
-
 @dataclass(frozen=True, kw_only=True)
 class ModelDescription:
     """What `model.toml` says. The two reference tuples hold scores of tumour-free calibration
