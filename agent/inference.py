@@ -20,6 +20,7 @@ from agent.model_toml import ModelDescription, Precision
 # The published wheels report host and runtime to their maker unless this is set before the import.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as raised
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,17 @@ CPU_BATCH = 16
 CUDA_BATCH = 64
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
+# Its own errors have no common parent.
+UNLOADABLE = (
+    RuntimeError,
+    ValueError,
+    raised.Fail,
+    raised.InvalidArgument,
+    raised.InvalidGraph,
+    raised.InvalidProtobuf,
+    raised.NotImplemented,
+    raised.RuntimeException,
+)
 
 Arrays = Mapping[str, NDArray[np.float32]]
 
@@ -214,7 +226,7 @@ def open_session(
     providers = wanted_providers(provider, precision)
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=providers)
-    except (RuntimeError, ValueError) as error:
+    except UNLOADABLE as error:
         raise UnusableModel(f"{path} does not load: {error}") from error
     if provider is Provider.CUDA and CUDA not in session.get_providers():
         raise UnusableModel("CUDA was asked for, but ONNX Runtime could not start it here.")
