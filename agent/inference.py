@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 SHIPPED_MODEL = "flair_dae_gan"
 GRAPH_FILE = "model.onnx"
+LEAN_FILE = "lean.onnx"  # without the maps that no weight asks for
 BRAIN_FILE = "brain.onnx"
 OUTPUTS = ("restoration", "raw", "deviations")
 # Slices that are calculated at once. More gain nothing on a processor, and with another number the
@@ -168,14 +169,23 @@ def default_folder() -> Path:
 
 
 def load(
-    folder: Path, *, provider: Provider = Provider.AUTO, threads: int | None = None
+    folder: Path,
+    *,
+    provider: Provider = Provider.AUTO,
+    threads: int | None = None,
+    every_map: bool = False,
 ) -> OnnxModel:
-    """The model in a folder, its graphs checked against the described sha256."""
+    """The model in a folder, its graphs checked against the described sha256.
+
+    Maps of weight 0 are left out where the folder holds a graph without them, unless every map is
+    asked for.
+    """
     description = model_toml.describe(folder)
-    graph = checked(folder / GRAPH_FILE, description.sha256)
+    path = folder / GRAPH_FILE if every_map else serving_graph(folder, description)
+    graph = checked(path, sha256_of(path, description))
     brain_graph = checked(folder / BRAIN_FILE, description.brain_sha256)
     precision = description.precision
-    session = open_session(graph, provider, threads, folder / GRAPH_FILE, precision)
+    session = open_session(graph, provider, threads, path, precision)
     brain_path = folder / BRAIN_FILE
     brain = OnnxBrain(Graph(open_session(brain_graph, provider, threads, brain_path, precision)))
     model = OnnxModel(description, Graph(session), brain)
@@ -192,6 +202,18 @@ def load(
         extra={"action": "model_loaded", "model": description.name, "runtime": model.runtime},
     )
     return model
+
+
+def serving_graph(folder: Path, description: ModelDescription) -> Path:
+    """The graph that reads studies: the lean one where there is one."""
+    lean = folder / LEAN_FILE
+    return lean if description.lean_sha256 and lean.exists() else folder / GRAPH_FILE
+
+
+def sha256_of(path: Path, description: ModelDescription) -> str:
+    """What is said of a graph of the anomaly network."""
+    lean = description.lean_sha256 if path.name == LEAN_FILE else None
+    return lean or description.sha256
 
 
 def load_brain(path: Path, *, provider: Provider = Provider.CPU) -> OnnxBrain:

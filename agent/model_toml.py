@@ -30,12 +30,14 @@ class Precision(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class ModelDescription:
     """What `model.toml` says. The two reference tuples hold scores of tumour-free calibration
-    slices and subjects, rising, from which p-values are read."""
+    slices and subjects, rising, from which p-values are read. `lean_sha256` is of the graph without
+    the maps that no weight asks for, which gives the same findings to the last bit."""
 
     name: str
     version: str
     sha256: str
     brain_sha256: str
+    lean_sha256: str | None = None
     precision: Precision = Precision.FP32
     sequence: str
     plane: str
@@ -107,6 +109,7 @@ def from_toml(values: dict[str, Any]) -> ModelDescription:
         version=model["version"],
         sha256=model["sha256"],
         brain_sha256=values["brain"]["sha256"],
+        lean_sha256=model.get("lean_sha256"),
         precision=Precision(model.get("precision", Precision.FP32)),
         sequence=model["sequence"],
         plane=model["plane"],

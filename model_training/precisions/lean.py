@@ -3,29 +3,67 @@
 What is left answers the same to the last bit: an unasked map is 0 where it was weighted with 0.
 """
 
+import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import onnx
+import tomlkit
 from onnx import NodeProto, helper, numpy_helper
 
+from agent import inference, model_toml
+from agent.imaging import scoring
 from agent.imaging.scoring import Fusion, Kind
+from model_training import files
 
 ZERO, NO_MAP = "zero", "no_map"
+SLICES = 17  # a full batch, and one slice, which the runtime calculates in another way
 
 
-def write(source: Path, target: Path, fusion: Fusion) -> None:
-    """Writes the lean graph of a model graph."""
+def add(folder: Path) -> bool:
+    """Puts the lean graph into a model folder and says so in its description.
+
+    False where every map has a weight. Raises ValueError where the answer is not the same.
+    """
+    target, file = folder / inference.LEAN_FILE, folder / model_toml.FILE_NAME
+    if not write(folder / inference.GRAPH_FILE, target, model_toml.describe(folder).fusion):
+        return False
+    made = tomlkit.parse(file.read_text(encoding="utf-8"))
+    model = made["model"]
+    assert isinstance(model, dict)
+    model["lean_sha256"] = hashlib.sha256(target.read_bytes()).hexdigest()
+    files.write(file, tomlkit.dumps(made))
+    check(folder)
+    return True
+
+
+def check(folder: Path) -> None:
+    """Compares to the last bit what the maps of slices of noise add up to."""
+    sums = []
+    for every_map in (True, False):
+        model = inference.load(folder, provider=inference.Provider.CPU, every_map=every_map)
+        grid = model.description
+        chance = np.random.default_rng(0)
+        slices = chance.random((SLICES, grid.context, grid.size, grid.size), np.float32)
+        maps = model.run(slices, chance.random(SLICES, np.float32))
+        raw = scoring.weighted(maps.raw, grid.fusion.map_weights)
+        deviation = scoring.weighted(maps.deviations, grid.fusion.score_weights)
+        sums.append((maps.restoration, raw, deviation))
+    if not all(np.array_equal(first, other) for first, other in zip(*sums, strict=True)):
+        raise ValueError(f"The lean graph of {folder} does not answer what the whole one answers.")
+
+
+def write(source: Path, target: Path, fusion: Fusion) -> bool:
+    """Writes the lean graph of a model graph; False, and nothing, where every map has a weight."""
+    weights = zip(fusion.map_weights, fusion.score_weights, strict=True)
+    unused = [place for place, pair in enumerate(weights) if not any(pair)]
+    if not 0 < len(unused) < len(Kind):
+        return False
     model = onnx.load(source)
-    unused = [
-        place
-        for place, weights in enumerate(zip(fusion.map_weights, fusion.score_weights, strict=True))
-        if not any(weights)
-    ]
-    if 0 < len(unused) < len(Kind):
-        drop(model, unused)
+    drop(model, unused)
     onnx.save(model, target)
+    return True
 
 
 def drop(model: onnx.ModelProto, unused: list[int]) -> None:

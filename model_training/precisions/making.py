@@ -38,8 +38,8 @@ def make(folder: Path, data_folder: Path, recipe: Recipe, wanted: Precision) -> 
     does not run on this machine.
     """
     base = inference.load(folder)
-    if base.description.precision is not Precision.FP32:
-        raise ValueError(f"{folder} is {base.description.precision}: give the folder of fp32.")
+    if base.description.precision is not Precision.FP32 or wanted is Precision.FP32:
+        raise ValueError(f"{wanted} is made of fp32; {folder} is {base.description.precision}.")
     target, partial = folder / wanted, folder / f".{wanted}.part"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
@@ -63,8 +63,9 @@ def write_graphs(
 ) -> None:
     """Both graphs in the wanted precision."""
     graph, brain = folder / inference.GRAPH_FILE, folder / inference.BRAIN_FILE
-    lean_graph = partial / "lean.onnx"
-    lean.write(graph, lean_graph, base.description.fusion)
+    lean_graph = partial / inference.LEAN_FILE
+    if not lean.write(graph, lean_graph, base.description.fusion):
+        files.copy(graph, lean_graph)
     targets = partial / inference.GRAPH_FILE, partial / inference.BRAIN_FILE
     sources = lean_graph, brain
     if wanted is Precision.INT8:
@@ -158,6 +159,7 @@ def described(folder: Path, partial: Path, wanted: Precision) -> str:
     model["version"] = f"{model['version']}+{wanted}"
     model["precision"] = str(wanted)
     model["fp32_sha256"] = model["sha256"]
+    model.pop("lean_sha256", None)
     model["sha256"] = export.digest(partial / inference.GRAPH_FILE)
     brain["sha256"] = export.digest(partial / inference.BRAIN_FILE)
     return tomlkit.dumps(made)

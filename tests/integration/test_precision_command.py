@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import drawn_collections
 import model_folders
 from agent import inference, model_toml
+from agent.errors import UnusableModel
 from agent.imaging import scoring
 from agent.imaging.scoring import Fusion, Maps
 from agent.inference import OnnxModel, Provider
@@ -78,16 +79,32 @@ def test_a_lean_graph_gives_the_maps_that_count_to_the_last_bit(
         )
 
 
-def test_a_lean_graph_has_no_discriminator_and_one_of_all_kinds_is_whole(
+def test_a_lean_graph_has_no_discriminator_and_there_is_none_where_every_map_counts(
     folder: Path, tmp_path: Path
 ) -> None:
     source = folder / inference.GRAPH_FILE
     lean.write(source, tmp_path / "lean.onnx", model_toml.describe(folder).fusion)
-    lean.write(source, tmp_path / "whole.onnx", ALL_KINDS)
+    assert not lean.write(source, tmp_path / "whole.onnx", ALL_KINDS)
     names = [one.name for one in onnx.load(tmp_path / "lean.onnx").graph.initializer]
     assert names
     assert not [name for name in names if "critic" in name]
-    assert onnx.load(tmp_path / "whole.onnx") == onnx.load(source)
+    assert not (tmp_path / "whole.onnx").exists()
+
+
+def test_a_folder_with_a_lean_graph_serves_by_it_and_gives_every_map_where_asked(
+    folder: Path,
+) -> None:
+    before = model_toml.describe(folder)
+    assert lean.add(folder)
+    assert model_toml.describe(folder).digest == before.digest
+    serving = answer(loaded(folder))
+    assert not serving.raw[:, 1:3].any()
+    every = inference.load(folder, provider=Provider.CPU, threads=1, every_map=True)
+    assert answer(every).raw[:, 1:3].any()
+    graph = folder / inference.LEAN_FILE
+    graph.write_bytes(graph.read_bytes()[:-1] + b"x")
+    with pytest.raises(UnusableModel, match=r"lean\.onnx is not the graph"):
+        loaded(folder)
 
 
 def test_all_convolutions_but_the_painting_one_get_whole_weights_of_seven_bits(
@@ -140,7 +157,7 @@ def test_int8_is_written_into_the_folder_with_thresholds_and_accuracy_of_its_own
         app, ["precision", "int8", "--model", str(folder / "int8"), "--data", str(data_folder)]
     )
     assert again.exit_code == 1
-    assert "is int8: give the folder of fp32" in again.output
+    assert "int8 is made of fp32" in again.output
 
 
 def test_a_precision_that_loses_accuracy_leaves_nothing_behind(

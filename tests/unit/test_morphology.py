@@ -19,7 +19,7 @@ SPACINGS = [
 def blobs(seed: int, shape: tuple[int, int, int] = (9, 40, 53)) -> Mask:
     """Some pieces with holes, a few of them at the border; one slice is empty, one full."""
     noise = np.random.default_rng(seed).standard_normal(shape)
-    mask = ndimage.gaussian_filter(noise, (0, 2.5, 2.5)) > 0
+    mask: Mask = ndimage.gaussian_filter(noise, (0, 2.5, 2.5)) > 0
     mask[1], mask[2] = False, True
     return mask
 
@@ -32,7 +32,7 @@ def slow_dilated(mask: Mask, radius_mm: float, spacing_mm: tuple[float, float, f
         else np.full(part.shape, np.inf)
         for part in mask
     ]
-    return np.stack(away) <= radius_mm
+    return np.asarray(np.stack(away) <= radius_mm)
 
 
 @pytest.mark.parametrize("spacing_mm", SPACINGS)
