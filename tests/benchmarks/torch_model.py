@@ -44,11 +44,13 @@ class TorchModel:
         """Version and device."""
         return f"torch {torch.__version__} {self._device}"
 
+    @torch.inference_mode()
     def find_brain(self, slices: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probability of brain."""
         parts = [cast(Tensor, self._brain(part)) for part in self._batches(slices)]
         return torch.cat(parts).cpu().numpy()
 
+    @torch.inference_mode()
     def run(self, slices: NDArray[np.float32], positions: NDArray[np.float32]) -> Maps:
         """The maps."""
         heights = torch.split(torch.from_numpy(positions).to(self._device), self.batch)
@@ -66,9 +68,8 @@ class TorchModel:
     def _batches(self, slices: NDArray[np.float32]) -> Iterator[Tensor]:
         if self._threads is not None:
             torch.set_num_threads(self._threads)
-        with torch.inference_mode():
-            for part in torch.split(torch.from_numpy(slices), self.batch):
-                yield part.to(self._device, memory_format=self._layout)
+        for part in torch.split(torch.from_numpy(slices), self.batch):
+            yield part.to(self._device, memory_format=self._layout)
 
 
 def anomaly(folder: Path) -> ShippedGraph:
