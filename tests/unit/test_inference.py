@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -228,3 +229,14 @@ def test_a_bound_graph_answers_what_a_plain_run_answers(model: OnnxModel) -> Non
         "probability"
     ]
     assert np.array_equal(bound, session.run(["probability"], {"slices": slices})[0])
+
+
+def test_studies_in_flight_at_once_get_the_answers_they_get_alone(model: OnnxModel) -> None:
+    size, context = model.description.size, model.description.context
+    slices = np.random.default_rng(0).random((6, context, size, size), dtype=np.float32)
+    positions = np.linspace(0, 1, 6, dtype=np.float32)
+    alone = model.run(slices, positions)
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda _: model.run(slices, positions), range(8)))
+    assert all(np.array_equal(one.raw, alone.raw) for one in together)
+    assert all(np.array_equal(one.deviations, alone.deviations) for one in together)
