@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check setup setup-test clean
+.PHONY: demo test check bench setup setup-test clean
 
 demo: setup
 	$(BIN)/neurosieve demo --out demo-out
@@ -21,6 +21,10 @@ check: setup-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Minutes, on a machine that does nothing else. In parts: make bench PARTS="receive infer"
+bench: setup-test
+	$(BIN)/neurosieve bench $(PARTS)
 
 setup: $(VENV)/serving.stamp
 
@@ -41,4 +45,4 @@ $(VENV)/testing.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	touch $@ $(VENV)/serving.stamp
 
 clean:
-	rm -rf $(VENV) demo-out
+	rm -rf $(VENV) demo-out bench-out

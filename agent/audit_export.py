@@ -13,15 +13,15 @@ from agent.dicom import file_reader
 from agent.errors import UnreadableInput
 from storage import audit, results, studies
 from storage.errors import NotFound, StorageError
-from storage.files import FileStore
 from storage.records import AuditEvent, StudyKey
+from storage.store import Store
 
 _OF_RESULTS = (trail.RESULTS_SENT, trail.RESULTS_NOT_SENT)
 NOBODY = Patient(patient_id="", name="")
 
 
 def gather(
-    session: Session, store: FileStore, *, since: datetime | None = None, patients: bool = False
+    session: Session, store: Store, *, since: datetime | None = None, patients: bool = False
 ) -> Iterator[Told]:
     """Every event, the oldest first.
 
@@ -47,7 +47,7 @@ def _classes(session: Session, event: AuditEvent, key: StudyKey) -> dict[str, in
         return {}
 
 
-def _patient(session: Session, store: FileStore, key: StudyKey | None) -> Patient:
+def _patient(session: Session, store: Store, key: StudyKey | None) -> Patient:
     if key is None:
         return NOBODY
     try:

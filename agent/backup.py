@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,10 +22,12 @@ from agent.errors import AgentError, ConfigurationError
 from agent.retention import no_removal
 from storage import durable, retention, snapshot
 from storage.database import open_database
+from storage.objects import CACHE_FOLDER
 
 MANIFEST = "manifest.json"
 FORMAT = 1
 RESTORING = "RESTORING"  # in a data folder that is not whole yet
+OBJECTS = "objects.txt"  # what stays in the bucket, a name a line
 _DATABASE, _DATA, _CONFIGURATION = "database", "data", "configuration"
 _CHUNK_BYTES = 1 << 20
 # Written by running processes for themselves.
@@ -38,11 +40,15 @@ class DamagedBackup(AgentError):
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a node keeps what it has to keep; `configuration` is None where it has no file."""
+    """Where a node keeps what it has to keep; `configuration` is None where it has no file.
+
+    `objects` lists what its bucket holds, where it has one: these stay there and are not copied.
+    """
 
     database_url: str
     data_dir: Path
     configuration: Path | None
+    objects: Callable[[], Iterator[str]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,7 @@ class Made:
     size_bytes: int
     linked_count: int = 0
     missing: tuple[str, ...] = ()
+    object_count: int = 0  # that stay in the bucket
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,14 +84,20 @@ def make(place: Place, target: Path, *, onto: Path | None = None) -> Made:
     earlier = _read_manifest(onto) if onto else {}
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
     target.chmod(0o700)  # patient data, and what the configuration holds of secrets
-    with no_removal(place.data_dir):
-        with closing(open_database(place.database_url)) as database, database.read() as session:
+    with (
+        closing(open_database(place.database_url)) as database,
+        no_removal(database, place.data_dir),
+    ):
+        with database.read() as session:
             named = retention.files_named(session)
         (target / _DATABASE).mkdir()
         saved = snapshot.save(place.database_url, target / _DATABASE)
         entries = {f"{_DATABASE}/{saved.name}": _entry(saved)}
         linked = _link_images(place.data_dir, target / _DATA, onto, earlier) if onto else {}
         entries |= linked | _copy_data(place.data_dir, target / _DATA)
+        elsewhere = _list_objects(place.objects, target) if place.objects else frozenset()
+    if elsewhere:
+        entries[OBJECTS] = _entry(target / OBJECTS)
     if place.configuration is not None:
         name = f"{_CONFIGURATION}/{place.configuration.name}"
         entries[name] = _copy(place.configuration, target / name)
@@ -95,7 +108,10 @@ def make(place: Place, target: Path, *, onto: Path | None = None) -> Made:
         file_count=len(entries),
         size_bytes=sum(one.size_bytes for one in entries.values()),
         linked_count=len(linked),
-        missing=tuple(sorted(path for path in named if f"{_DATA}/{path}" not in entries)),
+        missing=tuple(
+            sorted(p for p in named if f"{_DATA}/{p}" not in entries and p not in elsewhere)
+        ),
+        object_count=len(elsewhere),
     )
 
 
@@ -139,6 +155,13 @@ def check_whole(data_dir: Path) -> None:
         )
 
 
+def _list_objects(objects: Callable[[], Iterator[str]], target: Path) -> frozenset[str]:
+    """Write down what the bucket holds; what."""
+    names = sorted(objects())
+    durable.write(target / OBJECTS, ["".join(f"{name}\n" for name in names).encode()])
+    return frozenset(names)
+
+
 def _need_empty(folder: Path, whose: str) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigurationError(f"{folder} is not empty; name a new folder for {whose}.")
@@ -177,7 +200,8 @@ def _copy_data(source: Path, target: Path) -> _Entries:
 
 def _files(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.name.endswith(_NOT_COPIED):
+        left_out = path.is_relative_to(folder / CACHE_FOLDER) or path.name.endswith(_NOT_COPIED)
+        if path.is_file() and not left_out:
             yield path
 
 

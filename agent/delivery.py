@@ -13,7 +13,6 @@ from agent.dicom import sender, transport
 from agent.errors import PeerError
 from storage import results, studies
 from storage.database import Database
-from storage.files import FileStore
 from storage.records import (
     TERMINAL_STATES,
     DeliveryState,
@@ -21,6 +20,7 @@ from storage.records import (
     StudyKey,
     StudyState,
 )
+from storage.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class DeliverySteps:
     """
 
     database: Database
-    store: FileStore
+    store: Store
     destinations: tuple[transport.AnyDestination, ...]
     calling_ae: str
     profiles: Mapping[str, str]

@@ -84,9 +84,9 @@ class DriftWatch:
             model_sha256=described.digest,
             threshold_version=described.thresholds.version,
             since=audit.newest(session, RELEASED),
+            of=of,
         )
-        wanted = (month for month in months if of is None or month.scanner == of)
-        return [self._watched(month, described) for month in wanted]
+        return [self._watched(month, described) for month in months]
 
     def _watched(self, month: ScannerMonth, described: ModelDescription) -> Watched:
         return Watched(

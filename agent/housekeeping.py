@@ -1,10 +1,11 @@
-"""Lets retention run now and then, beside the work."""
+"""Lets retention and pruning run now and then, beside the work."""
 
 import logging
 import threading
 from datetime import UTC, datetime
 
 from agent.errors import AgentError
+from agent.pruning import Pruning
 from agent.retention import Retention
 from storage.errors import StorageError
 
@@ -14,12 +15,15 @@ RUN_SECONDS = 900.0
 
 
 class Housekeeping:
-    """One thread that removes what the policy lets go."""
+    """One thread that removes what the policy lets go, and rows that nobody needs any more."""
 
-    def __init__(self, retention: Retention, *, every_seconds: float = RUN_SECONDS) -> None:
+    def __init__(
+        self, retention: Retention, pruning: Pruning, *, every_seconds: float = RUN_SECONDS
+    ) -> None:
         self._retention = retention
+        self._pruning = pruning
         self._every_seconds = every_seconds
-        self._stopping = threading.Event()
+        self._whole_since: datetime | None = None  # the last run of retention that came to its end
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
     def start(self) -> None:
@@ -28,16 +32,19 @@ class Housekeeping:
 
     def stop(self) -> None:
         """End after the run in progress."""
-        self._stopping.set()
+        self._pruning.stopping.set()
         self._thread.join()
 
     def _run(self) -> None:
         while True:
             try:
-                self._retention.run(datetime.now(UTC))
+                now = datetime.now(UTC)
+                self._retention.run(now, broken_off_since=self._whole_since)
+                self._whole_since = now
+                self._pruning.run(now)
             except (AgentError, StorageError, OSError) as error:
                 logger.warning("Retention waits: %s", error, extra={"action": "retention_waits"})
             except Exception:  # a border: the next run may go better
                 logger.exception("Retention failed", extra={"action": "retention_failed"})
-            if self._stopping.wait(self._every_seconds):
+            if self._pruning.stopping.wait(self._every_seconds):
                 return

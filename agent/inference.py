@@ -173,6 +173,7 @@ def load(
     *,
     provider: Provider = Provider.AUTO,
     threads: int | None = None,
+    device: int = 0,
     every_map: bool = False,
 ) -> OnnxModel:
     """The model in a folder, its graphs checked against the described sha256.
@@ -184,12 +185,16 @@ def load(
     path = folder / GRAPH_FILE if every_map else serving_graph(folder, description)
     graph = checked(path, sha256_of(path, description))
     brain_graph = checked(folder / BRAIN_FILE, description.brain_sha256)
-    precision = description.precision
-    session = open_session(graph, provider, threads, path, precision)
-    brain_path = folder / BRAIN_FILE
-    brain = OnnxBrain(Graph(open_session(brain_graph, provider, threads, brain_path, precision)))
+
+    def session_of(graph: bytes, path: Path) -> onnxruntime.InferenceSession:
+        precision = description.precision
+        return open_session(graph, provider, threads, path, device=device, precision=precision)
+
+    session = session_of(graph, path)
+    brain = OnnxBrain(Graph(session_of(brain_graph, folder / BRAIN_FILE)))
     model = OnnxModel(description, Graph(session), brain)
-    if wanted_providers(provider, precision)[0] != CPU and CUDA not in session.get_providers():
+    wanted = wanted_providers(provider, description.precision)
+    if wanted != [CPU] and CUDA not in session.get_providers():
         log.warning(
             "A GPU is there, but the model runs on the CPU: CUDA or cuDNN is missing",
             extra={"action": "gpu_unused"},
@@ -238,6 +243,8 @@ def open_session(
     provider: Provider,
     threads: int | None,
     path: Path,
+    *,
+    device: int = 0,
     precision: Precision = Precision.FP32,
 ) -> onnxruntime.InferenceSession:
     """A session on the wanted provider; the CPU is always the fall-back of AUTO."""
@@ -245,7 +252,7 @@ def open_session(
     options.log_severity_level = 3
     if threads is not None:
         options.intra_op_num_threads = threads
-    providers = wanted_providers(provider, precision)
+    providers = wanted_providers(provider, precision, device)
     try:
         session = onnxruntime.InferenceSession(graph, options, providers=providers)
     except UNLOADABLE as error:
@@ -256,7 +263,7 @@ def open_session(
 
 
 def wanted_providers(
-    provider: Provider, precision: Precision
+    provider: Provider, precision: Precision, device: int = 0
 ) -> list[str | tuple[str, dict[str, str]]]:
     """What a session is asked to run on, the CPU last.
 
@@ -270,7 +277,7 @@ def wanted_providers(
     # error lines: ask for CUDA only where a device is to be seen.
     if provider is Provider.CPU or (provider is Provider.AUTO and not gpu_is_visible()):
         return [CPU]
-    return [(CUDA, cuda_options(precision)), CPU]
+    return [(CUDA, {"device_id": str(device)} | cuda_options(precision)), CPU]
 
 
 def cuda_options(precision: Precision) -> dict[str, str]:

@@ -22,8 +22,8 @@ from agent.errors import PeerError
 from storage import results, studies
 from storage.database import Database
 from storage.errors import StorageError
-from storage.files import FileStore
 from storage.records import SeriesUid, Study, StudyKey
+from storage.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class Inquiries:
         self,
         *,
         database: Database,
-        store: FileStore,
+        store: Store,
         sources: Mapping[str, Source],
         expected_series: Sequence[str] = (),
         pauses: Pauses | None = None,
@@ -254,7 +254,7 @@ class Inquiries:
         with self._database.read() as session:
             images = studies.instances_of(session, study.key)
         computed = {one.series_uid for one in images if one.computed}
-        shapes = gaps.survey(self._store.path_of(one.path) for one in images)
+        shapes = gaps.survey(self._store.paths_of(one.path for one in images))
         return Survey(
             faults=tuple(
                 f"series {one.number or 'without number'} ({one.series_uid}): {fault}"

@@ -1,6 +1,8 @@
 """The durable queues: put work into them inside a transaction, cancel it, ask about it."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from dbos import DBOS, DBOSClient, EnqueueOptions
 from sqlalchemy.orm import Session
@@ -19,7 +21,13 @@ _LAST = 1000
 _LIVE = ["ENQUEUED", "DELAYED", "PENDING"]
 # A run is cancelled before its study has ended only where it took too many workers down.
 _BROKEN = ["ERROR", "MAX_RECOVERY_ATTEMPTS_EXCEEDED", "CANCELLED"]
+_ENDED = ["SUCCESS", *_BROKEN]
 _FAILURE = "failure"
+# Of studies. Trainings are counted by their runs, which therefore stay.
+_OF_STUDIES = ["analyse_study", "report_failure", "deliver_results", "try_shadow"]
+# The engine has indexes by status for its own statements only: what asks for runs by their state
+# would look at each one that ever was.
+_BY_STATUS = ("ix_neurosieve_workflow_status", "workflow_status", ("status", "created_at"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +44,8 @@ class Jobs:
 
     def __init__(self, database: Database) -> None:
         DBOS.migrate(database.url)
+        name, table, columns = _BY_STATUS
+        database.add_index(name, table, columns, postgresql_schema="dbos")
         self._database = database
         # Who asks is told that the database is away; only a worker's steps wait for it.
         self._client = DBOSClient(
@@ -143,13 +153,23 @@ class Jobs:
         """Whether anything is queued or running for the study's current attempt."""
         return bool(self._runs(study, _LIVE))
 
+    def idle(self, studies: Iterable[Study]) -> list[Study]:
+        """Those of the studies for whose current attempt nothing is queued or running."""
+        with self._database.named_errors():
+            runs = self._client.list_workflows(status=_LIVE, load_input=False, load_output=False)
+        live = {_beginning(run.workflow_id) for run in runs}
+        return [study for study in studies if _prefix(study) not in live]
+
     def is_broken(self, study: Study) -> bool:
         """Whether a run of the current attempt ended without having ended the study."""
         return bool(self._runs(study, _BROKEN))
 
     def can_report_failure(self, study: Study) -> bool:
         """Whether the current attempt has not been asked for that report yet."""
-        return f"{_prefix(study)}{_FAILURE}" not in self._runs(study, None)
+        with self._database.named_errors():
+            return not self._client.list_workflows(
+                workflow_ids=[f"{_prefix(study)}{_FAILURE}"], load_input=False, load_output=False
+            )
 
     def begun(self) -> list[Run]:
         """The runs that an executor has begun and not ended, whether it lives or not."""
@@ -175,7 +195,25 @@ class Jobs:
         """Let a run end as broken."""
         self._cancel([run.run_id])
 
-    def _runs(self, study: Study, states: list[str] | None) -> list[str]:
+    def ended(self, *, before: datetime, limit: int) -> list[str]:
+        """Runs of studies that had ended by then, the oldest first; trainings are left out."""
+        with self._database.named_errors():
+            runs = self._client.list_workflows(
+                name=_OF_STUDIES,
+                status=_ENDED,
+                completed_before=before.isoformat(),
+                limit=limit,
+                load_input=False,
+                load_output=False,
+            )
+        return [run.workflow_id for run in runs]
+
+    def forget(self, run_ids: Sequence[str]) -> None:
+        """Let the engine forget runs that have ended, with their steps."""
+        with self._database.named_errors():
+            self._client.delete_workflows(list(run_ids))
+
+    def _runs(self, study: Study, states: list[str]) -> list[str]:
         return self._ids(_prefix(study), states)
 
     def _ids(self, prefix: str, states: list[str] | None) -> list[str]:
@@ -192,6 +230,11 @@ class Jobs:
 
 def _prefix(study: Study) -> str:
     return f"{study.key}/{study.attempt}/"
+
+
+def _beginning(run_id: str) -> str:
+    """What `_prefix` gave the run, where it is one of a study."""
+    return "/".join([*run_id.split("/")[:2], ""])
 
 
 def _trainings(name: str) -> str:

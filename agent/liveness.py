@@ -230,7 +230,7 @@ def reconcile(database: Database, jobs: Jobs) -> int:
     """
     with database.read() as session:
         unfinished = studies.unfinished(session)
-    return sum(_revive(database, jobs, study) for study in unfinished if not jobs.is_live(study))
+    return sum(_revive(database, jobs, study) for study in jobs.idle(unfinished))
 
 
 def _revive(database: Database, jobs: Jobs, study: Study) -> bool:

@@ -5,6 +5,7 @@ import re
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 from filelock import FileLock
 
@@ -17,15 +18,27 @@ FOLDER = "models"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
 
+class Shelf(Protocol):
+    """Where all hosts find model folders; `storage.objects` has one."""
+
+    def keep_folder(self, relative: str, folder: Path, *, last: str) -> None:
+        """Keep a folder that never changes; the file `last` says that all of it is there."""
+
+    def fetch_folder(self, relative: str, target: Path, *, last: str) -> bool:
+        """Put a folder that was kept into an empty one; False where it is not there."""
+
+
 class ModelStore:
     """Model folders under `<data_dir>/models/<name>/<version>`, each written once.
 
-    `sequence` is the one that the node reads; models made for another are refused.
+    `sequence` is the one that the node reads; models made for another are refused. Hosts with a
+    bucket share them through that: what one adopts, another fetches when it first needs it.
     """
 
-    def __init__(self, data_dir: Path, *, sequence: str) -> None:
+    def __init__(self, data_dir: Path, *, sequence: str, shelf: Shelf | None = None) -> None:
         self._data_dir = data_dir
         self._sequence = sequence
+        self._shelf = shelf
 
     def adopt(self, source: Path, origin: Origin) -> ModelVersion:
         """Copy a model folder here after it was checked and loaded; repeating it is harmless.
@@ -40,6 +53,9 @@ class ModelStore:
             if not (target / model_toml.FILE_NAME).exists():
                 inference.load(source, provider=inference.Provider.CPU)
                 _copy(source, target)
+            if self._shelf is not None:
+                relative = target.relative_to(self._data_dir).as_posix()
+                self._shelf.keep_folder(relative, target, last=model_toml.FILE_NAME)
         return ModelVersion(
             name=described.name,
             version=described.version,
@@ -52,7 +68,10 @@ class ModelStore:
 
     def folder_of(self, version: ModelVersion) -> Path:
         """Where a model lies; earlier versions of the node wrote whole paths."""
-        return self._data_dir / version.folder
+        folder = self._data_dir / version.folder
+        if self._shelf is not None and not folder.exists():
+            self._fetch(self._shelf, version.folder, folder)
+        return folder
 
     def verify(self, version: ModelVersion) -> ModelDescription:
         """What the folder of a version says, if its graphs are still those that were registered.
@@ -86,6 +105,15 @@ class ModelStore:
                 )
         return self._data_dir / FOLDER / described.name / described.version
 
+    def _fetch(self, shelf: Shelf, relative: str, folder: Path) -> None:
+        with self._lock():
+            partial = _partial(folder)
+            shutil.rmtree(partial, ignore_errors=True)
+            if not folder.exists() and shelf.fetch_folder(
+                relative, partial, last=model_toml.FILE_NAME
+            ):
+                partial.replace(folder)
+
     def _lock(self) -> FileLock:
         folder = self._data_dir / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
@@ -104,7 +132,7 @@ def check_digest(described: ModelDescription, version: ModelVersion) -> None:
 
 def _copy(source: Path, target: Path) -> None:
     """Copy a folder so that it is there as a whole or not at all, also after a loss of power."""
-    partial = target.with_name(f".{target.name}.part")
+    partial = _partial(target)
     shutil.rmtree(partial, ignore_errors=True)
     shutil.copytree(source, partial)
     for path in partial.rglob("*"):
@@ -112,3 +140,7 @@ def _copy(source: Path, target: Path) -> None:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
     partial.replace(target)
+
+
+def _partial(target: Path) -> Path:
+    return target.with_name(f".{target.name}.part")

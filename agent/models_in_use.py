@@ -27,12 +27,19 @@ class Models:
     """Gives models by what they are used for."""
 
     def __init__(
-        self, *, database: Database, store: ModelStore, provider: Provider, threads: int | None
+        self,
+        *,
+        database: Database,
+        store: ModelStore,
+        provider: Provider,
+        threads: int | None,
+        device: int = 0,
     ) -> None:
         self._database = database
         self._store = store
         self._provider = provider
         self._threads = threads
+        self._device = device
         self._loaded: dict[Path, OnnxModel] = {}
         self._latest: OnnxModel | None = None
 
@@ -83,7 +90,9 @@ class Models:
 
     def _load(self, folder: Path) -> OnnxModel:
         if folder not in self._loaded:
-            loaded = inference.load(folder, provider=self._provider, threads=self._threads)
+            loaded = inference.load(
+                folder, provider=self._provider, threads=self._threads, device=self._device
+            )
             while len(self._loaded) >= MOST_LOADED:
                 self._loaded.pop(next(iter(self._loaded)))
             self._loaded[folder] = loaded

@@ -20,12 +20,14 @@ from agent.errors import ConfigurationError
 from agent.housekeeping import Housekeeping
 from agent.jobs import Jobs
 from agent.liveness import Heart, Strays
+from agent.presence import Presence
 from agent.status import workers
 from agent.status.server import StatusServer
+from agent.tidying import Tidying
 from agent.training_queue import TrainingWorker
 from storage.database import Database
 from storage.errors import StorageError
-from storage.files import FileStore
+from storage.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -37,24 +39,32 @@ class Reception:
     """The listening role: takes images and says when a study is complete."""
 
     database: Database
-    store: FileStore
+    store: Store
     receipts: Receipts
     listener: Listener
     completion: Completion
+    tidying: Tidying
+    presence: Presence | None = None  # where there may be other listeners
 
     def start(self) -> None:
         """Repair what a crash left, then accept associations."""
-        self.store.sweep()
-        recovery.rebuild(self.store, self.database)
+        if not self.presence:  # which lets nobody complete a study that lacks rows
+            recovery.rebuild_recent(self.store, self.database)
         self.receipts.start()
+        if self.presence:
+            self.presence.start()
         self.listener.start()
         self.completion.start()
+        self.tidying.start()
 
     def stop(self) -> None:
         """Close the door first, then write what is waiting."""
         self.listener.stop()
+        self.tidying.stop()
         self.completion.stop()
         self.receipts.stop()
+        if self.presence:
+            self.presence.stop()
 
 
 class Work:

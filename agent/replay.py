@@ -23,8 +23,8 @@ from agent.steps import FINDINGS_FILE
 from storage import results, retention, studies
 from storage.database import Database
 from storage.errors import NotFound
-from storage.files import FileStore
 from storage.records import Analysis, Instance, Lesion, Study, StudyKey
+from storage.store import Store
 
 GPU_TOLERANCE = 0.05  # of a score, as a share of it, or absolute for scores below 1
 _GPU = "CUDAExecutionProvider"
@@ -54,7 +54,7 @@ class Replayed:
 
 
 def replay(
-    key: StudyKey, *, database: Database, store: FileStore, models: Models, rules: SeriesRules
+    key: StudyKey, *, database: Database, store: Store, models: Models, rules: SeriesRules
 ) -> Replayed:
     """Read a study again with the model and the thresholds that made its analysis.
 
@@ -82,7 +82,7 @@ def replay(
     if changed:
         return Replayed(before=before, runtime=None, tolerance=tolerance, differences=changed)
     model = _that_read(models, study, before)
-    reading = examination.read([store.path_of(one.path) for one in inputs], rules)
+    reading = examination.read(store.paths_of(one.path for one in inputs), rules)
     result = examination.examine(reading, model).result
     after = examination.record(
         reading, result, model, input_sha256=before.input_sha256, created_at=before.created_at
@@ -115,7 +115,7 @@ def _that_read(models: Models, study: Study, before: Analysis) -> AnomalyModel:
 
 
 def _changed_inputs(
-    key: StudyKey, store: FileStore, inputs: Sequence[Instance], before: Analysis
+    key: StudyKey, store: Store, inputs: Sequence[Instance], before: Analysis
 ) -> Iterator[Difference]:
     for one in inputs:
         digest = _content(store, one)
@@ -126,7 +126,7 @@ def _changed_inputs(
         yield Difference(what="set of images", before=before.input_sha256, now=digest)
 
 
-def _content(store: FileStore, one: Instance) -> str:
+def _content(store: Store, one: Instance) -> str:
     """The digest of what is stored, or why it has none."""
     try:
         received = part10.parse(store.read(one.path))
@@ -186,7 +186,7 @@ def _lesion(one: Lesion) -> str:
 
 
 def _changed_archive(
-    store: FileStore, key: StudyKey, result: Findings | NotAnalysed
+    store: Store, key: StudyKey, result: Findings | NotAnalysed
 ) -> Iterator[Difference]:
     if isinstance(result, NotAnalysed):
         return

@@ -14,12 +14,14 @@ from agent import audit_trail
 from agent.errors import ConfigurationError
 from storage import audit, retention
 from storage.database import Database
-from storage.files import FileStore
 from storage.records import Study, StudyKey, StudyUid
+from storage.store import Store
 
 logger = logging.getLogger(__name__)
 
 WHO = "retention"
+REMOVAL_LOCK = 0x6E757264  # any number, the same in every process
+_AT_WORK = "Files are being removed or backed up at this moment; try again later."
 
 
 class What(StrEnum):
@@ -60,22 +62,30 @@ class Retention:
     """A policy for one node's files. With `dry_run` nothing is changed."""
 
     database: Database
-    store: FileStore
+    store: Store
     policy: Policy
     dry_run: bool = False
 
-    def run(self, now: datetime) -> list[Removal]:
-        """Remove what the policy lets go; what went, or would."""
+    def run(self, now: datetime, *, broken_off_since: datetime | None = None) -> list[Removal]:
+        """Remove what the policy lets go; what went, or would.
+
+        What an earlier run broke off is finished first; `broken_off_since` says from when on there
+        may be any, None that nobody knows.
+        """
+        self.store.forget_copies()
         if self.dry_run:
             return [*self._by_age(now), *self._for_room(now)]
         try:
-            with _lock(self.store.root).acquire(timeout=0):
-                self._finish_earlier()
+            with (
+                _lock(self.store.root).acquire(timeout=0),
+                self.database.alone(REMOVAL_LOCK) as alone,
+            ):
+                if not alone:
+                    raise ConfigurationError(_AT_WORK)
+                self._finish_earlier(broken_off_since)
                 return [*self._by_age(now), *self._for_room(now)]
         except Timeout as error:
-            raise ConfigurationError(
-                "Files are being removed or backed up at this moment; try again later."
-            ) from error
+            raise ConfigurationError(_AT_WORK) from error
 
     def _by_age(self, now: datetime) -> Iterator[Removal]:
         ages = {What.IMAGES: self.policy.images_days, What.RESULTS: self.policy.results_days}
@@ -137,9 +147,7 @@ class Retention:
                     return None
                 return sum(self.store.result_bytes(key) for key in _revisions(study))
             paths = retention.paths_here(session, study.study_uid)
-        if not paths or any(self.store.came_lately(path) for path in paths):
-            return None
-        return sum(self.store.size_of(path) for path in paths)
+        return self.store.weigh_images(study.study_uid, paths) if paths else None
 
     def _note(self, study: Study, what: What, why: str, now: datetime) -> bool:
         take = retention.take_images if what is What.IMAGES else retention.take_results
@@ -166,23 +174,21 @@ class Retention:
     def _remove_images(self, study_uid: StudyUid) -> None:
         with self.database.read() as session:
             paths = retention.paths_removed(session, study_uid)
-        for path in paths:
-            self.store.remove_image(path)
-        self.store.remove_image_folder(study_uid)
+        self.store.remove_images(study_uid, paths)
 
-    def _finish_earlier(self) -> None:
+    def _finish_earlier(self, since: datetime | None) -> None:
         """Remove images whose removal was noted and then broken off."""
         with self.database.read() as session:
-            noted = retention.studies_removed(session)
+            noted = retention.studies_removed(session, since=since)
         for study_uid in noted:
             if self.store.has_images(study_uid):
                 self._remove_images(study_uid)
 
 
 @contextmanager
-def no_removal(data_dir: Path) -> Iterator[None]:
-    """Keep retention from removing files; waits for a run that is at work."""
-    with _lock(data_dir):
+def no_removal(database: Database, data_dir: Path) -> Iterator[None]:
+    """Keep retention from removing files, on any host; waits for a run that is at work."""
+    with _lock(data_dir), database.alone(REMOVAL_LOCK, wait=True):
         yield
 
 

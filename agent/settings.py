@@ -57,6 +57,12 @@ class NodeSettings(Section):
     port: int = Field(default=11112, ge=0, le=65535)
     data_dir: Path = Path("data")
     database_url: str = ""  # empty: SQLite in data_dir
+    files_url: str = Field(default="", pattern=r"^(s3://[^/?#@]+(/[^?#@]*)?)?$")  # empty: data_dir
+    files_endpoint: str = ""  # of a server that is not Amazon's
+    files_region: str = ""
+    files_key_id: str = ""
+    files_secret: SecretStr | None = Field(default=None, min_length=1)
+    cache_gb: float = Field(default=20.0, gt=0)  # of data_dir, for copies of files of the bucket
     slot: str = "0"  # names this worker among all that share data_dir
     reserve_gb: float = Field(default=5.0, ge=0)  # free space below which images are refused
     watermark_percent: float = Field(default=75.0, gt=0, le=100)  # of the disk; 100: only the above
@@ -244,6 +250,7 @@ class ModelSettings(Section):
     folder: Path | None = None  # active from the first start on; None: the shipped one
     precision: Literal["fp32", "tf32", "fp16", "int8"] | None = None  # None: as the folder is
     provider: Literal["auto", "cpu", "cuda"] = "auto"
+    device: int = Field(default=0, ge=0)  # which card of this machine, as nvidia-smi counts them
     threads: int | None = Field(default=None, ge=1)
 
 
@@ -352,6 +359,15 @@ class Settings(BaseSettings):
                 raise ValueError(
                     f'destination {one.name}: STOW-RS knows no transfer_syntax = "implicit"'
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _check_files(self) -> Self:
+        if self.node.files_url and self.retention.used_percent:
+            raise ValueError(
+                "retention.used_percent counts the disk of data_dir, and node.files_url keeps the "
+                "files elsewhere: use images_days and results_days"
+            )
         return self
 
     @model_validator(mode="after")

@@ -22,7 +22,6 @@ from agent.inference import AnomalyModel
 from storage import results, studies
 from storage.database import Database
 from storage.errors import NotFound
-from storage.files import FileStore
 from storage.records import (
     TERMINAL_STATES,
     Analysis,
@@ -35,6 +34,7 @@ from storage.records import (
     StudyKey,
     StudyState,
 )
+from storage.store import Store
 
 FINDINGS_FILE = "findings.npz"
 _PAST_ANALYSIS = TERMINAL_STATES | {StudyState.COMPOSED, StudyState.DELIVERING}
@@ -62,7 +62,7 @@ class AnalysisSteps:
     """
 
     database: Database
-    store: FileStore
+    store: Store
     models: Models
     rules: series.SeriesRules
     appearance: Appearance
@@ -167,7 +167,7 @@ class AnalysisSteps:
     def _read(self, key: StudyKey) -> Reading:
         with self.database.read() as session:
             instances = studies.instances_of(session, key)
-        paths = [self.store.path_of(instance.path) for instance in instances]
+        paths = self.store.paths_of(instance.path for instance in instances)
         return examination.read(paths, self.rules)
 
     def _save(

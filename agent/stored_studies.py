@@ -14,8 +14,8 @@ from agent.inference import AnomalyModel
 from agent.model_toml import ModelDescription
 from storage import feedback, results, studies
 from storage.database import Database
-from storage.files import FileStore
 from storage.records import Analysis, Mark, Study, StudyKey
+from storage.store import Store
 
 _KEYS = ("marked", "scanner", "since", "until")
 _TUMOUR_FREE = (Mark.NORMAL, Mark.FALSE_POSITIVE)
@@ -78,14 +78,14 @@ def find(session: Session, query: Query) -> Iterator[Study]:
 
 
 def score(
-    database: Database, store: FileStore, model: AnomalyModel, rules: SeriesRules, study: Study
+    database: Database, store: Store, model: AnomalyModel, rules: SeriesRules, study: Study
 ) -> Scored | Refused:
     """What the model says of a stored study: from the row where it has read the series that would
     be chosen today, else anew."""
     with database.read() as session:
         images = studies.instances_of(session, study.key)
         said = said_by(session, study.key, model.description)
-    files = [store.path_of(one.path) for one in images]
+    files = store.paths_of(one.path for one in images)
     missing = sum(not file.is_file() for file in files)
     if missing:
         reason = f"{missing} of its {len(files)} images are not in the store any more."

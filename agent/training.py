@@ -22,6 +22,10 @@ LOOK_SECONDS = 0.5  # how often a cancellation is looked for
 TELL_SECONDS = 1.0  # between two notes of progress within a stage
 STARTS = 4  # of a child that something else than its own error ended
 LOG_FILE = "child.log"
+_ELSEWHERE = (
+    "The training was asked for on a host with another data folder. Run `neurosieve retrain` on "
+    "the host that trains, or let both share node.data_dir."
+)
 _SAYS = "neurosieve-train: "  # begins the sentence of a child that gives up
 
 
@@ -45,6 +49,9 @@ class TrainingSteps:
         if run.state in training.ENDED:
             return
         folder = self._data_dir / run.folder
+        if not folder.is_dir():
+            self.give_up(name, _ELSEWHERE)
+            return
         code = 0
         for _ in range(STARTS):
             code = self._run_child(run, folder)

@@ -13,8 +13,8 @@ from agent.stored_studies import Query
 from agent.training_order import Order
 from storage import audit, studies, training
 from storage.database import Database
-from storage.files import FileStore
 from storage.records import ModelVersion, TrainingRun, TrainingState
+from storage.store import Store
 
 OWN_RECIPE = "retrain"  # that of the base model, on a shorter course
 
@@ -25,7 +25,7 @@ class Desk:
 
     database: Database
     jobs: Jobs
-    store: FileStore
+    store: Store
     data_dir: Path
 
 
@@ -124,7 +124,7 @@ def normal_studies(desk: Desk) -> Iterable[list[Path]]:
     with desk.database.read() as session:
         for study in stored_studies.find(session, Query()):
             instances = studies.instances_of(session, study.key)
-            kept = [desk.store.path_of(one.path) for one in instances]
+            kept = desk.store.paths_of(one.path for one in instances)
             yield [path for path in kept if path.is_file()]
 
 

@@ -56,6 +56,19 @@ class Numbers(TypeDecorator[tuple[float, ...]]):
         return None if value is None else tuple(float(number) for number in json.loads(value))
 
 
+class Uids(TypeDecorator[frozenset[str]]):
+    """A set of UIDs as JSON text."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: frozenset[str] | None, _dialect: Dialect) -> str | None:
+        return None if value is None else json.dumps(sorted(value))
+
+    def process_result_value(self, value: str | None, _dialect: Dialect) -> frozenset[str] | None:
+        return None if value is None else frozenset(json.loads(value))
+
+
 def _values(kind: type[StrEnum]) -> list[str]:
     return [member.value for member in kind]
 

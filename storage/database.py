@@ -1,16 +1,24 @@
 """Opens the database, SQLite or PostgreSQL, and gives out its transactions."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from sqlite3 import Connection as SqliteConnection
 from sqlite3 import OperationalError as SqliteError
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    func,
+    inspect,
+    make_url,
+    select,
+    text,
+)
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -21,7 +29,9 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from storage import migrations
 from storage.errors import Conflict, DatabaseAway, StorageError
+from storage.migrations import scope
 
 BUSY_TIMEOUT_SECONDS = 60.0  # how long a SQLite writer waits for the one before it
 CONNECT_TIMEOUT_SECONDS = 10  # PostgreSQL
@@ -56,6 +66,12 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the schema up to date. Several processes may do so at once: one works, all wait."""
+        if self._is_current():  # almost always, and Alembic takes its time
+            return
+        from alembic import command
+        from alembic.config import Config
+        from alembic.util import CommandError
+
         config = Config()
         config.set_main_option("script_location", "storage:migrations")
         with self.named_errors(), self.engine.begin() as connection:
@@ -69,6 +85,53 @@ class Database:
                     f"{self!r} was made by another, newer NeuroSieve ({error}); install that "
                     "version or restore a backup from before it."
                 ) from error
+
+    def _is_current(self) -> bool:
+        with self.read() as session:
+            connection = session.connection()
+            if not inspect(connection).has_table(scope.VERSION_TABLE):
+                return False
+            versions = text(f"SELECT version_num FROM {scope.VERSION_TABLE}")
+            return connection.execute(versions).scalars().all() == [migrations.newest()]
+
+    def add_index(
+        self, name: str, table: str, columns: Sequence[str], *, postgresql_schema: str
+    ) -> None:
+        """See to an index on a table that is not ours, in that schema on PostgreSQL."""
+        on_postgresql = self.engine.dialect.name == "postgresql"
+        schema = postgresql_schema if on_postgresql else None
+        with self.read() as session:
+            if inspect(session.connection()).has_index(table, name, schema):
+                return
+        place = f"{schema}.{table}" if schema else table
+        with self.begin() as session:
+            if on_postgresql:
+                session.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            session.execute(
+                text(f"CREATE INDEX IF NOT EXISTS {name} ON {place} ({', '.join(columns)})")
+            )
+
+    @contextmanager
+    def alone(self, number: int, *, wait: bool = False) -> Iterator[bool]:
+        """Whether nobody else on any host is at what the number stands for, in the block.
+
+        With `wait` that is waited for. SQLite has one host: there a lock file keeps others out.
+        """
+        if self.engine.dialect.name != "postgresql":
+            yield True
+            return
+        take = func.pg_advisory_lock(number) if wait else func.pg_try_advisory_lock(number)
+        with self.named_errors():
+            connection = self.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        with connection:
+            with self.named_errors():
+                taken = connection.scalar(select(take)) is not False
+            try:
+                yield taken
+            finally:
+                if taken:
+                    with self.named_errors():
+                        connection.execute(select(func.pg_advisory_unlock(number)))
 
     def check(self) -> None:
         """Raise StorageError with a sentence when the database does not answer."""

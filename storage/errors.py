@@ -4,6 +4,7 @@ StorageError
  ├── NotFound     the named row or file does not exist
  ├── Conflict     the change contradicts what is already stored
  ├── StoreFull    no room to keep another file safely
+ ├── DamagedFile  a file is not what was written
  └── DatabaseAway the database does not answer, or is locked by others for too long
 """
 
@@ -22,6 +23,10 @@ class Conflict(StorageError):
 
 class StoreFull(StorageError):
     """There is no room to keep another file safely."""
+
+
+class DamagedFile(StorageError):
+    """A file is not what was written, or not all of it came."""
 
 
 class DatabaseAway(StorageError):

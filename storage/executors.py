@@ -2,6 +2,7 @@
 one's run was taken over. The database's clock alone judges, so hosts may disagree about the time.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from storage import rows, tables
 
+WORKER = "worker-"  # begins the name of every executor that analyses studies
 REAPER_LOCK = 0x6E757265  # any number, the same in every process
 
 
@@ -69,6 +71,14 @@ def living(session: Session) -> frozenset[str]:
     return frozenset(session.scalars(select(table.c.executor_id).where(_is_alive())))
 
 
+def workers(session: Session) -> frozenset[str]:
+    """The slots whose workers live, on any host; none on SQLite, where nobody takes a lease."""
+    if session.get_bind().dialect.name != "postgresql":
+        return frozenset()
+    names = living(session)
+    return frozenset(name.removeprefix(WORKER) for name in names if name.startswith(WORKER))
+
+
 def forget_dead(session: Session) -> None:
     """Drop the rows that have run out. Call it when nothing of theirs is left to take over."""
     session.execute(delete(tables.executor).where(~_is_alive()))
@@ -85,6 +95,13 @@ def count_takeover(session: Session, run_id: str) -> int:
     rows.insert_missing(session, table, [{"run_id": run_id, "count": 0}])
     one_more = update(table).where(table.c.run_id == run_id).values(count=table.c.count + 1)
     return int(session.execute(one_more.returning(table.c.count)).scalar_one())
+
+
+def forget_takeovers(session: Session, run_ids: Sequence[str]) -> None:
+    """Drop what was noted of runs that have ended."""
+    table = tables.takeover
+    for chunk in rows.chunks(run_ids):
+        session.execute(delete(table).where(table.c.run_id.in_(chunk)))
 
 
 def _row(session: Session, lease: Lease) -> Any:

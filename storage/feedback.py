@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import ColumnElement, Select, insert, select
 from sqlalchemy.orm import Session
 
 from storage import rows, tables
@@ -27,14 +27,13 @@ def history(session: Session, study_uid: StudyUid) -> list[Feedback]:
 
 def latest(session: Session, study_uid: StudyUid) -> Feedback | None:
     """The word that counts; None where nobody said anything."""
-    said = history(session, study_uid)
-    return said[0] if said else None
+    return newest(session, [study_uid]).get(study_uid)
 
 
 def newest(session: Session, study_uids: Sequence[StudyUid]) -> dict[StudyUid, Feedback]:
     """The word that counts for each of these studies of which anything was said."""
     table = tables.feedback
-    statement = select(*rows.columns(table, Feedback)).where(table.c.number.in_(_newest()))
+    statement = select(*rows.columns(table, Feedback)).where(_is_newest())
     found = {}
     for chunk in rows.chunks(study_uids):
         for row in session.execute(statement.where(table.c.study_uid.in_(chunk))):
@@ -45,19 +44,21 @@ def newest(session: Session, study_uids: Sequence[StudyUid]) -> dict[StudyUid, F
 def uids_marked(wanted: Mark) -> Select[Any]:
     """Selects the UIDs of the studies whose newest mark is the wanted one."""
     table = tables.feedback
-    return select(table.c.study_uid).where(table.c.number.in_(_newest()), table.c.mark == wanted)
+    return select(table.c.study_uid).where(_is_newest(), table.c.mark == wanted)
 
 
 def marked(session: Session, wanted: Mark) -> list[Feedback]:
     """The studies whose newest mark is the wanted one, in the order of their marking."""
     table = tables.feedback
-    statement = select(*rows.columns(table, Feedback)).where(
-        table.c.number.in_(_newest()), table.c.mark == wanted
-    )
+    statement = select(*rows.columns(table, Feedback)).where(_is_newest(), table.c.mark == wanted)
     found = session.execute(statement.order_by(table.c.number))
     return [Feedback(**row._asdict()) for row in found]
 
 
-def _newest() -> Select[Any]:
-    table = tables.feedback
-    return select(func.max(table.c.number)).group_by(table.c.study_uid)
+def _is_newest() -> ColumnElement[bool]:
+    """The condition that nothing was said of the study after a row of `feedback`."""
+    table, newer = tables.feedback, tables.feedback.alias()
+    later = select(newer.c.number).where(
+        newer.c.study_uid == table.c.study_uid, newer.c.number > table.c.number
+    )
+    return ~later.exists()

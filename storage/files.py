@@ -4,35 +4,34 @@ import contextlib
 import errno
 import hashlib
 import os
-import re
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from datetime import datetime
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
-from storage import durable, room
+from storage import durable, places, room
 from storage.durable import PART
 from storage.errors import NotFound, StorageError, StoreFull
 from storage.records import StoredFile, StudyKey
 from storage.room import NO_WATERMARK, Room
+from storage.store import CLAIM_SECONDS
 
 BYTES_PER_GB = 1_000_000_000
 
 RESERVE_BYTES = 5 * BYTES_PER_GB  # left free by images, so that results of accepted studies fit
 LEFTOVER_SECONDS = 600.0  # a temp file this old belongs to no running write
-CLAIM_SECONDS = 3600.0  # an image that came within the last hour may wait for its row
 LOCKS = 64
 REMEMBERED_FOLDERS = 10_000
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_DAMAGED_SUFFIX = ".damaged"
+_IDENTITY = "installation"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class FileStore:
-    """Files under one root. Every path it gives or takes is relative, with forward slashes."""
+    """Files under one root; a `Store`. Hosts may share the root, as one folder of a server."""
 
     def __init__(
         self,
@@ -58,11 +57,7 @@ class FileStore:
         watermark is touched, and StorageError when the disk fails. A file of that content that is
         here already is left as it is, but for its time: retention spares what just came again.
         """
-        if not _SHA256.fullmatch(content_sha256):
-            raise ValueError(
-                "An image is kept under the SHA-256 of its content, in lower-case hex."
-            )
-        relative = f"images/{_folder_of(study_uid)}/{content_sha256}.dcm"
+        relative = places.of_image(study_uid, content_sha256)
         # One at a time: who finds a file must not trust it while its writer may still fail.
         with self._locks[int(content_sha256[:8], 16) % LOCKS]:
             self._make_folder((self.root / relative).parent)
@@ -80,27 +75,33 @@ class FileStore:
 
     def result_path(self, key: StudyKey, name: str) -> str:
         """Where `keep_result` puts a file of that name."""
-        if not _PLAIN_NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no plain file name; use letters, digits, '.', '_', '-'.")
-        study_uid, _, revision = key.rpartition("#")
-        if not revision.isdecimal():
-            raise ValueError(f"{key!r} is no study key; it should read <study UID>#<revision>.")
-        return f"results/{_folder_of(study_uid)}/{int(revision)}/{name}"
+        return places.of_result(key, name)
+
+    def identity(self) -> str | None:
+        """The identity of this store, None where it has none yet."""
+        file = self.root / _IDENTITY
+        return file.read_text(encoding="ascii").strip() if file.exists() else None
+
+    def keep_identity(self, candidate: str) -> str:
+        """The identity of this store; the candidate becomes it where there is none."""
+        file = self.root / _IDENTITY
+        if not file.exists():
+            own = file.with_name(f"{_IDENTITY}.{uuid.uuid4().hex}{PART}")
+            durable.write(own, [f"{candidate}\n".encode("ascii")])
+            _put_first(own, file)
+            durable.sync_folder(self.root)
+        return file.read_text(encoding="ascii").strip()
 
     def path_of(self, relative: str) -> Path:
         """Where a stored path lies on this machine; refuses to leave the root."""
-        parts = PurePosixPath(relative).parts
-        if (
-            not parts
-            or relative.startswith("/")
-            or ".." in parts
-            or re.search(r"[\\:\0]", relative)
-        ):
-            raise StorageError(f"{relative!r} is no path inside the store.")
-        path = self.root.joinpath(*parts)
+        path = self.root.joinpath(*places.parts_of(relative))
         if not path.resolve().is_relative_to(self.root):
             raise StorageError(f"{relative!r} leads out of the store.")
         return path
+
+    def paths_of(self, relatives: Iterable[str]) -> list[Path]:
+        """The same for many files, in that order."""
+        return [self.path_of(relative) for relative in relatives]
 
     def read(self, relative: str) -> bytes:
         """The bytes of a stored file."""
@@ -109,31 +110,56 @@ class FileStore:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
             raise NotFound(f"The store has no file {relative}; was it removed by hand?") from error
 
-    def image_paths(self) -> Iterator[str]:
-        """Every image that is kept, folder by folder, in no particular order."""
-        images = self.root / "images"
+    def image_paths(self, folders: Iterable[str] | None = None) -> Iterator[str]:
+        """Every image that is kept, or those of some folders, folder by folder; in no order."""
+        for folder in self.image_folders() if folders is None else folders:
+            inside = f"{places.IMAGES}/{folder}"
+            with contextlib.suppress(FileNotFoundError), os.scandir(self.root / inside) as files:
+                for file in files:
+                    if file.name.endswith(".dcm"):
+                        yield f"{inside}/{file.name}"
+
+    def image_folders(self, *, within_seconds: float | None = None) -> Iterator[str]:
+        """The folders of studies, or of those that took a file so shortly before the newest one."""
+        if within_seconds is None:
+            yield from (name for name, _ in self._folders())
+            return
+        newest = max((changed_at for _, changed_at in self._folders()), default=0.0)
+        for name, changed_at in self._folders():
+            if changed_at >= newest - within_seconds:
+                yield name
+
+    def image_folder(self, study_uid: str) -> str:
+        """The folder of a study's images, whether it is here or not."""
+        return places.folder_of(study_uid)
+
+    def _folders(self) -> Iterator[tuple[str, float]]:
+        images = self.root / places.IMAGES
         if not images.is_dir():
             return
-        for folder in images.iterdir():
-            if folder.is_dir():
-                yield from (f"images/{folder.name}/{file.name}" for file in folder.glob("*.dcm"))
+        with os.scandir(images) as folders:
+            for folder in folders:
+                if folder.is_dir():
+                    yield folder.name, folder.stat().st_mtime
 
     def is_left_over(self, relative: str, removed_at: datetime | None) -> bool:
         """Whether a file is one that was noted as removed then, and not one that came again."""
         if removed_at is None:
             return False
+        came_at = self.came_at(relative)
+        return came_at is None or came_at.timestamp() < removed_at.timestamp() - CLAIM_SECONDS
+
+    def came_at(self, relative: str) -> datetime | None:
+        """When an image came, or came again; None where it is not here."""
         try:
-            came_at = self.path_of(relative).stat().st_mtime
+            return datetime.fromtimestamp(self.path_of(relative).stat().st_mtime, UTC)
         except OSError:
-            return True
-        return came_at < removed_at.timestamp() - CLAIM_SECONDS
+            return None
 
     def came_lately(self, relative: str) -> bool:
         """Whether an image was received or received again within `CLAIM_SECONDS`."""
-        try:
-            return self.path_of(relative).stat().st_mtime > time.time() - CLAIM_SECONDS
-        except OSError:
-            return False
+        came_at = self.came_at(relative)
+        return came_at is not None and came_at.timestamp() > time.time() - CLAIM_SECONDS
 
     def size_of(self, relative: str) -> int:
         """How many bytes a stored file takes; 0 where it is not here."""
@@ -142,7 +168,24 @@ class FileStore:
         except OSError:
             return 0
 
-    def remove_image(self, relative: str) -> None:
+    def set_aside(self, relative: str) -> None:
+        """Rename a damaged image, so that it is looked at by a person and not read again."""
+        file = self.path_of(relative)
+        file.replace(file.with_name(file.name + _DAMAGED_SUFFIX))
+
+    def weigh_images(self, _study_uid: str, relatives: Collection[str]) -> int | None:
+        """How many bytes images of a study take; None where one of them came lately."""
+        if any(self.came_lately(relative) for relative in relatives):
+            return None
+        return sum(self.size_of(relative) for relative in relatives)
+
+    def remove_images(self, study_uid: str, relatives: Collection[str]) -> None:
+        """Remove images of a study, but for those that came lately, and its folder once empty."""
+        for relative in relatives:
+            self._remove_image(relative)
+        _remove_empty(self.root / places.of_images(study_uid))
+
+    def _remove_image(self, relative: str) -> None:
         """Remove an image, unless it came lately.
 
         It is renamed and looked at again, because `keep_image` may find it at this moment.
@@ -169,31 +212,35 @@ class FileStore:
         _remove_empty(folder)
         _remove_empty(folder.parent)
 
-    def remove_image_folder(self, study_uid: str) -> None:
-        """Remove the folder of a study's images if nothing is left in it."""
-        _remove_empty(self.root / "images" / _folder_of(study_uid))
-
     def has_images(self, study_uid: str) -> bool:
         """Whether a study has a folder of images."""
-        return (self.root / "images" / _folder_of(study_uid)).is_dir()
+        return (self.root / places.of_images(study_uid)).is_dir()
 
-    def sweep(self, *, older_than_seconds: float = LEFTOVER_SECONDS) -> int:
+    def sweep(
+        self,
+        *,
+        older_than_seconds: float = LEFTOVER_SECONDS,
+        may_go_on: Callable[[], bool] = lambda: True,
+    ) -> int:
         """Remove what writes that never ended have left; says how many files.
 
-        Younger ones stay: another process of this node may be writing them.
+        Younger ones stay: another process of this node may be writing them. `may_go_on` is asked
+        at every folder.
         """
         oldest = time.time() - older_than_seconds
         removed = 0
-        for part in self.root.rglob(f"*{PART}"):
-            with contextlib.suppress(OSError):
-                if part.stat().st_mtime <= oldest:
-                    part.unlink()
-                    removed += 1
+        for folder, _, names in os.walk(self.root):
+            if not may_go_on():
+                break
+            for part in (Path(folder) / name for name in names if name.endswith(PART)):
+                with contextlib.suppress(OSError):
+                    if part.stat().st_mtime <= oldest:
+                        part.unlink()
+                        removed += 1
         return removed
 
-    def free_bytes(self) -> int:
-        """Room left on the store's disk, the reserve included."""
-        return self.room().free_bytes
+    def forget_copies(self) -> None:
+        """Nothing here is a copy."""
 
     def room(self, *, more_free_bytes: int = 0) -> Room:
         """What is left on the store's disk, or would be if so much went.
@@ -211,7 +258,7 @@ class FileStore:
             raise _named(error, self.root) from error
 
     def _result_folder(self, key: StudyKey) -> Path:
-        return (self.root / self.result_path(key, "any")).parent
+        return self.root / places.of_results(key)
 
     def _result_files(self, key: StudyKey) -> list[Path]:
         return [path for path in self._result_folder(key).glob("*") if path.is_file()]
@@ -278,9 +325,16 @@ class FileStore:
         self._durable_folders.add(folder)
 
 
-def _folder_of(study_uid: str) -> str:
-    """A folder's name for a study: nothing that came from the network ends up in a path."""
-    return hashlib.sha256(study_uid.encode("utf-8", "replace")).hexdigest()[:32]
+def _put_first(own: Path, target: Path) -> None:
+    """Give a file its name unless another process was first."""
+    try:
+        target.hardlink_to(own)
+    except FileExistsError:
+        pass
+    except OSError:  # a disk that knows no links
+        own.replace(target)
+    finally:
+        own.unlink(missing_ok=True)
 
 
 def _remove_empty(folder: Path) -> None:

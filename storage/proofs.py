@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from storage import rows, tables
@@ -76,6 +76,30 @@ def answer(
     left_out = update(delivery).where(of_it, delivery.c.state == DeliveryState.STORED)
     session.execute(left_out.values(transaction_uid=None))
     return keys
+
+
+def forget(session: Session, *, before: datetime, limit: int) -> int:
+    """Drop requests that are older and of which nothing is expected; how many there were.
+
+    That is so where every study they speak of had ended by then, or where all that they asked for
+    was asked for again since.
+    """
+    table, study = tables.commitment, tables.study
+    objects, delivery = tables.result_object, tables.delivery
+    of_study = (study.c.study_uid == objects.c.study_uid) & (study.c.revision == objects.c.revision)
+    may_matter = (
+        select(delivery.c.sop_uid)
+        .join(objects, objects.c.sop_uid == delivery.c.sop_uid)
+        .join(study, of_study)
+        .where(delivery.c.transaction_uid == table.c.transaction_uid)
+        .where(study.c.finished_at.is_(None) | (study.c.finished_at >= before))
+        .exists()
+    )
+    over = select(table.c.transaction_uid).where(table.c.asked_at < before, ~may_matter)
+    uids = session.scalars(over.order_by(table.c.asked_at).limit(limit)).all()
+    for chunk in rows.chunks(uids):
+        session.execute(delete(table).where(table.c.transaction_uid.in_(chunk)))
+    return len(uids)
 
 
 def hold(

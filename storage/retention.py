@@ -9,7 +9,7 @@ The images of a study belong to no revision after the one that was the newest: s
 they make a new beginning.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, Table, func, select, update
@@ -20,6 +20,7 @@ from storage.intake import FIRST_REVISION
 from storage.records import Delivery, DeliveryState, Study, StudyKey, StudyState, StudyUid
 
 _ENDED_WELL = (StudyState.DELIVERED, StudyState.NOT_ANALYSED)
+_PAGE = 100  # studies
 _instance, _object = tables.instance, tables.result_object
 
 
@@ -27,16 +28,32 @@ def finished(
     session: Session, *, before: datetime | None = None, without_proof: bool = False
 ) -> Iterator[Study]:
     """The newest revisions of the studies of which files may go, the longest finished first."""
-    table = tables.study
-    statement = select(table).where(table.c.state.in_(_ENDED_WELL), rows.is_newest())
-    if before is not None:
-        statement = statement.where(table.c.finished_at < before)
-    held = statement.where(_held(_instance) | _held(_object))
-    for row in session.execute(held.order_by(table.c.finished_at)).all():
-        study = Study(**row._asdict())
+    for study in _ended_well(session, before):
         deliveries = results.deliveries_of(session, study.key)
         if deliveries and all(_may_forget(one, without_proof) for one in deliveries):
             yield study
+
+
+def _ended_well(session: Session, before: datetime | None) -> Iterator[Study]:
+    """The studies that still have files, a page at a time."""
+    table = tables.study
+    place = (table.c.finished_at, table.c.study_uid)
+    statement = select(table).where(table.c.state.in_(_ENDED_WELL), rows.is_newest())
+    if before is not None:
+        statement = statement.where(table.c.finished_at < before)
+    statement = page = statement.order_by(*place).limit(_PAGE)
+    while found := session.execute(page).all():
+        holding = _holding(session, [row.study_uid for row in found])
+        yield from (Study(**row._asdict()) for row in found if row.study_uid in holding)
+        last = found[-1]
+        page = statement.where(rows.after(place, (last.finished_at, last.study_uid)))
+
+
+def _holding(session: Session, study_uids: Sequence[StudyUid]) -> frozenset[StudyUid]:
+    """Those of which a file is here. Apart from what asks, so that indexes are used."""
+    column = tables.study.c.study_uid
+    here = _held(_instance) | _held(_object)
+    return frozenset(session.scalars(select(column).where(column.in_(study_uids), here)))
 
 
 def take_images(session: Session, study: Study, *, now: datetime) -> bool:
@@ -98,11 +115,13 @@ def has_results(session: Session, study_uid: StudyUid) -> bool:
     return session.scalar(here.limit(1)) is not None
 
 
-def studies_removed(session: Session) -> tuple[StudyUid, ...]:
-    """The studies whose images were removed at some time."""
-    column = _instance.c.study_uid
-    found = session.scalars(select(column).where(_instance.c.removed_at.is_not(None)).distinct())
-    return tuple(StudyUid(one) for one in found)
+def studies_removed(session: Session, *, since: datetime | None = None) -> tuple[StudyUid, ...]:
+    """The studies whose images were removed from a moment on, or at some time."""
+    removed_at = _instance.c.removed_at
+    statement = select(_instance.c.study_uid).where(removed_at.is_not(None)).distinct()
+    if since is not None:
+        statement = statement.where(removed_at >= since)
+    return tuple(StudyUid(one) for one in session.scalars(statement))
 
 
 def results_removed_at(session: Session, key: StudyKey) -> datetime | None:

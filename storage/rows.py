@@ -5,7 +5,7 @@ from dataclasses import fields
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Table, and_, select
+from sqlalchemy import Column, ColumnElement, Table, Tuple, and_, literal, select, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -39,6 +39,21 @@ def is_newest() -> ColumnElement[bool]:
         newer.c.study_uid == study.c.study_uid, newer.c.revision > study.c.revision
     )
     return ~later.exists()
+
+
+def after(place: Sequence[Column[Any]], values: Sequence[Any]) -> ColumnElement[bool]:
+    """The condition that a row stands after these values in the order of the columns."""
+    return tuple_(*place) > _typed(place, values)
+
+
+def before(place: Sequence[Column[Any]], values: Sequence[Any]) -> ColumnElement[bool]:
+    """The condition that a row stands before these values in the order of the columns."""
+    return tuple_(*place) < _typed(place, values)
+
+
+def _typed(place: Sequence[Column[Any]], values: Sequence[Any]) -> Tuple:
+    pairs = zip(place, values, strict=True)
+    return tuple_(*(literal(value, column.type) for column, value in pairs))
 
 
 def columns(table: Table, record: type[Any]) -> list[Column[Any]]:

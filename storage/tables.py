@@ -10,6 +10,8 @@ feedback                      what radiologists said of studies
 model_version ─┬─ threshold_set    the model folders the node knows, and thresholds made for them
                └─ activation       what has read studies from when on; the newest row is in force
 training_run                  trainings that were asked for
+installation                  the identity under which UIDs are made, the same on all hosts
+listener                      which listeners live, and of which studies they take images
 executor, takeover            which workers live, what was taken over from dead ones (PostgreSQL)
 audit_event                   who changed what, each row sealed by a hash over the one before
 """
@@ -32,7 +34,7 @@ from sqlalchemy import (
     text,
 )
 
-from storage.columns import Numbers, UtcTime, Words, one_of
+from storage.columns import Numbers, Uids, UtcTime, Words, one_of
 from storage.records import (
     Change,
     DeliveryState,
@@ -48,6 +50,12 @@ from storage.records import (
     StudyState,
     TrainingState,
 )
+
+
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index over some rows; a statement must state the same condition with the same literals."""
+    condition = text(where)
+    return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
 
 
 def _revision_columns() -> tuple[Column[Any], Column[Any]]:
@@ -91,8 +99,12 @@ study = Table(
     Column("finished_at", UtcTime),
     Column("error", Words),
     Column("model_folder", Words),
-    Index("ix_study_state", "state", "last_received_at"),
-    Index("ix_study_first_received_at", "first_received_at"),
+    # In the order of lists, so that a page of one is read and nothing is sorted.
+    Index("ix_study_received", "first_received_at", "study_uid", "revision"),
+    Index("ix_study_state_received", "state", "first_received_at", "study_uid", "revision"),
+    Index("ix_study_finished_at", "finished_at"),
+    Index("ix_study_state_finished", "state", "finished_at"),
+    _partial("ix_study_incomplete", "study_uid", where="completion_evidence LIKE '%Incomplete:%'"),
 )
 
 # An image belongs to revision r when `revision <= r` and it was not superseded up to r. Retention
@@ -116,16 +128,12 @@ instance = Table(
     Column("computed", Boolean, nullable=False, server_default=false()),
     Column("removed_at", UtcTime),
     _of_study(),
-    Index("ix_instance_study", "study_uid", "revision"),
+    Index("ix_instance_study_removed", "study_uid", "removed_at"),
+    _partial("ix_instance_removed", "removed_at", "study_uid", where="removed_at IS NOT NULL"),
     Index("ix_instance_path", "path"),
     Index("ix_instance_sop", "sop_uid"),
-    Index(
-        "uq_instance_current",
-        "study_uid",
-        "sop_uid",
-        unique=True,
-        sqlite_where=text("superseded_in IS NULL"),
-        postgresql_where=text("superseded_in IS NULL"),
+    _partial(
+        "uq_instance_current", "study_uid", "sop_uid", where="superseded_in IS NULL", unique=True
     ),
 )
 
@@ -201,7 +209,15 @@ def _lesion_columns(of: str) -> tuple[Column[Any] | ForeignKeyConstraint, ...]:
     )
 
 
-analysis = Table("analysis", metadata, *_analysis_columns(), _of_study())
+analysis = Table(
+    "analysis",
+    metadata,
+    *_analysis_columns(),
+    _of_study(),
+    Index("ix_analysis_outcome", "model_name", "model_version", "outcome"),
+    Index("ix_analysis_created_at", "created_at"),
+    Index("ix_analysis_scanner", "scanner"),
+)
 lesion = Table("lesion", metadata, *_lesion_columns("analysis"))
 
 shadow_analysis = Table("shadow_analysis", metadata, *_analysis_columns(), _of_study())
@@ -244,6 +260,8 @@ delivery = Table(
     Column("proof", one_of(Proof)),
     Column("transaction_uid", Text),
     Index("ix_delivery_transaction", "transaction_uid"),
+    _partial("ix_delivery_failed", "destination", where="state = 'FAILED'"),
+    _partial("ix_delivery_unproven", "destination", where="state = 'STORED' AND proof IS NULL"),
 )
 
 # A delivery names the transaction that it was asked for in last.
@@ -255,6 +273,7 @@ commitment = Table(
     Column("asked_at", UtcTime, nullable=False),
     Column("accepted_at", UtcTime),
     Column("answered_at", UtcTime),
+    Index("ix_commitment_asked_at", "asked_at"),
 )
 
 feedback = Table(
@@ -282,13 +301,7 @@ model_version = Table(
     Column("sequence", Text, nullable=False),
     Column("registered_at", UtcTime, nullable=False),
     Column("shadow", Boolean, nullable=False, server_default=false()),
-    Index(
-        "uq_model_version_shadow",
-        "shadow",
-        unique=True,
-        sqlite_where=text("shadow"),
-        postgresql_where=text("shadow"),
-    ),
+    _partial("uq_model_version_shadow", "shadow", where="shadow", unique=True),
 )
 
 threshold_set = Table(
@@ -348,6 +361,22 @@ training_run = Table(
     Column("candidate_version", Text),
 )
 
+installation = Table(
+    "installation",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),  # always 1
+    Column("identity", Text, nullable=False),
+)
+
+listener = Table(
+    "listener",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("place", Text, nullable=False),
+    Column("open_studies", Uids, nullable=False),
+    Column("alive_until", UtcTime, nullable=False),
+)
+
 executor = Table(
     "executor",
     metadata,
@@ -380,4 +409,5 @@ audit_event = Table(
     Column("detail", Words, nullable=False),
     Column("previous_sha256", Text, nullable=False),
     Column("sha256", Text, nullable=False),
+    Index("ix_audit_event_action", "action", "number"),
 )

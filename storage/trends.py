@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, or_, select
 from sqlalchemy.orm import Session
 
 from storage import rows, tables
@@ -32,10 +32,12 @@ def by_scanner_and_month(
     model_sha256: str,
     threshold_version: str,
     since: Mapping[str, datetime] | None = None,
+    of: str | None = None,
 ) -> list[ScannerMonth]:
     """What the newest revision of each study scored, scanner by scanner, the months in order.
 
-    `since` leaves out, for a scanner, what was analysed before a moment.
+    `since` leaves out, for a scanner, what was analysed before a moment; `of` names the only
+    scanner that is wanted.
     """
     study, said = tables.study, tables.analysis
     statement = (
@@ -54,6 +56,9 @@ def by_scanner_and_month(
         .where(said.c.study_score.is_not(None), rows.is_newest())
         .order_by(study.c.first_received_at, study.c.study_uid)
     )
+    if of is not None:
+        named = said.c.scanner == of
+        statement = statement.where(named if of else or_(named, said.c.scanner.is_(None)))
     starts = since or {}
     counted = [
         row

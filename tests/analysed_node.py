@@ -18,14 +18,14 @@ from agent.steps import AnalysisSteps
 from mr_headers import NAMESPACE
 from storage import results, studies
 from storage.database import open_database
-from storage.files import FileStore
 from storage.records import Instance, Priority, SeriesUid, SopUid, StudyKey, StudyUid
+from storage.store import Store
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 Change = Callable[[AnalysisSteps], AnalysisSteps]
 
 
-def received(store: FileStore, path: Path) -> Instance:
+def received(store: Store, path: Path) -> Instance:
     """An image of a file, as the listener keeps it."""
     content = path.read_bytes()
     parsed = part10.parse(content)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["databases", "prepare_folders"]
+pytest_plugins = ["buckets", "databases", "prepare_folders"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -11,7 +11,6 @@ from agent.model_toml import ModelDescription
 from analysed_node import NOW
 from storage import feedback, results, studies
 from storage.database import Database
-from storage.files import FileStore
 from storage.records import (
     Analysis,
     Feedback,
@@ -22,6 +21,7 @@ from storage.records import (
     StudyKey,
     StudyUid,
 )
+from storage.store import Store
 from verdicts import ANALYSIS
 
 
@@ -57,7 +57,7 @@ def keep(
     return key
 
 
-def _receive(database: Database, store: FileStore, sent: Path, name: str, patient: str) -> StudyKey:
+def _receive(database: Database, store: Store, sent: Path, name: str, patient: str) -> StudyKey:
     sent.mkdir(parents=True)
     images = []
     drawn = builders.flair_series(slices=10, rows=32, columns=32, study=name)

@@ -115,12 +115,16 @@ def migrated_database(folder: Path) -> Database:
 
 @contextmanager
 def association_to(
-    port: int, contexts: Sequence[tuple[str, str]] = (MR_EXPLICIT,), *, title: str = "MODALITY"
+    port: int,
+    contexts: Sequence[tuple[str, str]] = (MR_EXPLICIT,),
+    *,
+    title: str = "MODALITY",
+    host: str = HOST,
 ) -> Iterator[Association]:
     """An association from `title`, released at the end if it still stands."""
     entity = wire.entity(title)
     association = entity.associate(
-        HOST, port, contexts=[build_context(*context) for context in contexts]
+        host, port, contexts=[build_context(*context) for context in contexts]
     )
     try:
         with wire.answers_for_us(association):

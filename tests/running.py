@@ -54,6 +54,8 @@ class RunningNode:
     folder: Path
     destinations: tuple[AnyDestination, ...] = ()
     profiles: dict[str, list[str]] = field(default_factory=dict)  # TOML lines by destination
+    node: tuple[str, ...] = ()  # more TOML lines of that section
+    host: str = "127.0.0.1"
     role: str = "serve"
     slot: str = "0"
     lease_seconds: float = 30.0
@@ -84,7 +86,7 @@ class RunningNode:
     @property
     def address(self) -> Destination:
         """The node as a destination of images."""
-        return Destination(name="node", ae_title=AE_TITLE, host="127.0.0.1", port=self.port)
+        return Destination(name="node", ae_title=AE_TITLE, host=self.host, port=self.port)
 
     @property
     def url(self) -> str:
@@ -95,7 +97,9 @@ class RunningNode:
         """The TOML file that this node is started with."""
         lines = [
             "[node]",
+            *self.node,
             f'ae_title = "{AE_TITLE}"',
+            f'host = "{self.host}"',
             f"port = {self.port}",
             f'data_dir = "{(self.folder / "data").as_posix()}"',
             f'database_url = "{self.database_url}"',

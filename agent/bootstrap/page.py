@@ -13,6 +13,7 @@ from agent.node import Reception
 from agent.settings import DestinationSettings, Settings
 from agent.status import application, users
 from agent.status import node_view as status
+from agent.status.remembered import Remembered
 from agent.status.server import Address, StatusServer
 
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ def status_site(
         version=metadata.version("neurosieve"),
         places=tuple(_place(one) for one in settings.destinations),
         folder_of=model_store(settings).folder_of,
-        drift=drift_watch(settings, storage.database).alarms,
+        drift=Remembered(drift_watch(settings, storage.database).alarms),
         accepts=(lambda: reception.listener.is_open) if reception else None,
         show_patient_names=settings.status.show_patient_names,
         tell=tell,

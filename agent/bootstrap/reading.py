@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from agent import inference, model_toml
-from agent.bootstrap.kept import Storage
+from agent.bootstrap.kept import Storage, open_objects
 from agent.dicom import series
 from agent.drift import Rule
 from agent.drift_watch import DriftWatch, Hold, never
@@ -34,6 +34,7 @@ def load_model(settings: Settings) -> OnnxModel:
         model_folder(settings),
         provider=Provider(settings.model.provider),
         threads=settings.model.threads,
+        device=settings.model.device,
     )
 
 
@@ -45,7 +46,11 @@ def with_model(settings: Settings, folder: Path | str) -> Settings:
 
 def model_store(settings: Settings) -> ModelStore:
     """Where the node keeps its models."""
-    return ModelStore(settings.node.data_dir, sequence=settings.series.sequence)
+    return ModelStore(
+        settings.node.data_dir,
+        sequence=settings.series.sequence,
+        shelf=open_objects(settings),
+    )
 
 
 def open_models(settings: Settings, storage: Storage) -> Models:
@@ -76,6 +81,7 @@ def open_models(settings: Settings, storage: Storage) -> Models:
         store=store,
         provider=Provider(settings.model.provider),
         threads=settings.model.threads,
+        device=settings.model.device,
     )
 
 

@@ -1,6 +1,7 @@
 """From the settings to a running node with its roles."""
 
 import socket
+import uuid
 from functools import partial
 from importlib import util
 
@@ -36,11 +37,14 @@ from agent.inquiries import Inquiries
 from agent.jobs import Jobs
 from agent.liveness import Heart
 from agent.node import Node, Reception, Training, Work
+from agent.presence import Presence
+from agent.pruning import Pruning
 from agent.settings import Settings
 from agent.steps import AnalysisSteps
+from agent.tidying import Tidying
 from agent.training import TrainingSteps
 from agent.training_queue import TrainingWorker
-from storage import results
+from storage import executors, results
 from storage.records import SopUid
 
 
@@ -51,6 +55,7 @@ def build_node(settings: Settings, *, listens: bool, works: bool, trains: bool =
     storage = open_storage(settings)
     jobs = Jobs(storage.database)
     trail = Trail(storage.database)
+    identity = installation(storage)
     reception = _reception(settings, storage, jobs, trail) if listens else None
     shows = settings.status.enabled and reception is not None
     return Node(
@@ -59,11 +64,16 @@ def build_node(settings: Settings, *, listens: bool, works: bool, trains: bool =
         database=storage.database,
         jobs=jobs,
         reception=reception,
-        work=_work(settings, storage, jobs) if works else None,
+        work=_work(settings, storage, jobs, identity) if works else None,
         status=status_server(settings, storage, reception, trail.tell) if shows else None,
         training=training(settings, storage, jobs) if trains else None,
-        housekeeping=Housekeeping(retention(settings, storage)) if works else None,
+        housekeeping=_housekeeping(settings, storage, jobs) if works else None,
     )
+
+
+def _housekeeping(settings: Settings, storage: Storage, jobs: Jobs) -> Housekeeping:
+    pruning = Pruning(database=storage.database, jobs=jobs)
+    return Housekeeping(retention(settings, storage), pruning)
 
 
 def _reception(settings: Settings, storage: Storage, jobs: Jobs, trail: Trail) -> Reception:
@@ -92,10 +102,12 @@ def _reception(settings: Settings, storage: Storage, jobs: Jobs, trail: Trail) -
         tls=by_tls(settings.tls),
         is_plain=not settings.tls.only,
     )
+    tidying = Tidying(storage.store, storage.database)
+    presence = _presence(settings, storage, listener, tidying)
     completion = Completion(
         database=storage.database,
         jobs=jobs,
-        listener=listener,
+        listener=presence or listener,
         inquiries=Inquiries(
             database=storage.database,
             store=storage.store,
@@ -113,11 +125,18 @@ def _reception(settings: Settings, storage: Storage, jobs: Jobs, trail: Trail) -
         receipts=receipts,
         listener=listener,
         completion=completion,
+        tidying=tidying,
+        presence=presence,
     )
 
 
 def _commitment(settings: Settings, storage: Storage, receipts: Receipts) -> CommitmentServices:
-    held = KeptImages(database=storage.database, store=storage.store, receipts=receipts)
+    held = KeptImages(
+        database=storage.database,
+        store=storage.store,
+        receipts=receipts,
+        looks_twice=_is_shared(storage),
+    )
     provider = CommitmentProvider(
         ae_title=settings.node.ae_title,
         examine=held.examine,
@@ -130,7 +149,7 @@ def _commitment(settings: Settings, storage: Storage, receipts: Receipts) -> Com
     )
 
 
-def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
+def _work(settings: Settings, storage: Storage, jobs: Jobs, identity: uuid.UUID) -> Work:
     models = open_models(settings, storage)
     models(None)  # a model that cannot be loaded must stop the start, not the first study
     wanted = profiles(settings)
@@ -139,7 +158,7 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
         store=storage.store,
         models=models,
         rules=series_rules(settings),
-        appearance=appearance(settings, installation(settings.node.data_dir)),
+        appearance=appearance(settings, identity),
         profiles=wanted,
         hold=hold(settings, storage.database),
     )
@@ -164,7 +183,7 @@ def _work(settings: Settings, storage: Storage, jobs: Jobs) -> Work:
         # The slot alone, not the host's name: a container that comes back under another name must
         # find what it left. The lock below keeps two workers out of one slot, and the lease on
         # PostgreSQL those of two hosts.
-        executor_id=f"worker-{settings.node.slot}",
+        executor_id=f"{executors.WORKER}{settings.node.slot}",
         step_patience=Patience(
             maximum_tries=settings.work.maximum_tries,
             first_retry_seconds=settings.work.first_retry_seconds,
@@ -200,14 +219,39 @@ def training(settings: Settings, storage: Storage, jobs: Jobs) -> Training:
 
 def _heart(settings: Settings, storage: Storage, executor_id: str) -> Heart | None:
     """What tells other hosts that this one lives; SQLite has none."""
-    if storage.database.engine.dialect.name != "postgresql":
+    if not _is_shared(storage):
         return None
     return Heart(
         storage.database,
         executor_id=executor_id,
-        place=f"{socket.gethostname()}:{settings.node.data_dir.resolve()}",
+        place=_place(settings),
         lease_seconds=settings.work.lease_seconds,
     )
+
+
+def _presence(
+    settings: Settings, storage: Storage, listener: Listener, tidying: Tidying
+) -> Presence | None:
+    """What tells other listeners of this one; on SQLite there is one."""
+    if not _is_shared(storage):
+        return None
+    return Presence(
+        storage.database,
+        storage.store,
+        listener,
+        look_at_all=tidying.look_again,
+        place=_place(settings),
+        lease_seconds=settings.work.lease_seconds,
+    )
+
+
+def _is_shared(storage: Storage) -> bool:
+    """Whether other hosts may work with this database."""
+    return storage.database.engine.dialect.name == "postgresql"
+
+
+def _place(settings: Settings) -> str:
+    return f"{socket.gethostname()}:{settings.node.data_dir.resolve()}"
 
 
 def _traces_endpoint(settings: Settings) -> str:

@@ -8,6 +8,7 @@ from agent.cli import (
     analyse,
     audit,
     backup,
+    bench,
     demo,
     destinations,
     doctor,
@@ -35,6 +36,7 @@ app.command("work")(serve.work)
 app.command("status")(status.status)
 app.command("demo")(demo.demo)
 app.command("analyse")(analyse.analyse)
+app.command("bench")(bench.bench)
 app.command("doctor")(doctor.doctor)
 app.command("retrain")(retrain.retrain)
 app.command("backup")(backup.backup)

@@ -22,7 +22,8 @@ def backup(
 ) -> None:
     """Copy database, images, results, models, users and configuration, while the node runs.
 
-    The copy is read again before the command ends. It holds patient data: keep it safe.
+    What lies in a bucket (node.files_url) stays there and is listed. The copy is read again before
+    the command ends. It holds patient data: keep it safe.
 
     Example: neurosieve backup backup
     """
@@ -49,8 +50,14 @@ def backup(
         f"{made.file_count} files{linked}, {made.size_bytes / 1e6:.1f} MB, are in {target} and "
         "were read again."
     )
+    if made.object_count:
+        say(
+            f"{made.object_count} objects stay in the bucket; {copying.OBJECTS} lists them. "
+            "Protect them there, by versions and a copy of the bucket.",
+            on=problems,
+        )
     for path in made.missing:
-        say(f"The database names {path}, which is not in the data folder.", on=problems)
+        say(f"The database names {path}, which is not there.", on=problems)
 
 
 @one_sentence
@@ -71,7 +78,7 @@ def restore(
 
 
 def _place(config: Path | None) -> "Place":
-    from agent import settings
+    from agent import bootstrap, settings
     from agent.backup import Place
 
     values = settings.load(config)
@@ -80,4 +87,5 @@ def _place(config: Path | None) -> "Place":
         database_url=values.database_url,
         data_dir=values.node.data_dir,
         configuration=file if file.is_file() else None,
+        objects=bootstrap.objects(values),
     )

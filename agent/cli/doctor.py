@@ -101,6 +101,8 @@ def _checks(values: "Settings") -> Iterator[tuple[str, Callable[[], str]]]:
     from agent.errors import ConfigurationError
 
     yield "disk", lambda: _disk(values)
+    if values.node.files_url:
+        yield "bucket", lambda: _bucket(values)
     yield "database", lambda: _database(values)
     yield "model", lambda: _model(values)
     yield "port", lambda: _port(values)
@@ -166,6 +168,12 @@ def _disk(values: "Settings") -> str:
             f"{kept_gb:.1f} GB: images are refused; make room."
         )
     return f"{free_gb:.1f} GB free, {kept_gb:.1f} GB kept in reserve"
+
+
+def _bucket(values: "Settings") -> str:
+    from agent import bootstrap
+
+    return bootstrap.try_bucket(values)
 
 
 def _database(values: "Settings") -> str:

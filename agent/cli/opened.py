@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from agent.models_in_use import Models
     from agent.settings import Settings
     from storage.database import Database
-    from storage.files import FileStore
     from storage.records import ModelVersion
+    from storage.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Opened:
 
     settings: "Settings"
     database: "Database"
-    store: "FileStore"
+    store: "Store"
     folders: "ModelStore"
     models: "Models"
 

@@ -47,6 +47,16 @@ def list_studies(
     marked: Annotated[
         str | None, typer.Option(help="Only studies with this newest mark, e.g. --marked normal.")
     ] = None,
+    before: Annotated[
+        str | None,
+        typer.Option(
+            help="Only studies that came before this one: the next page.", metavar="STUDY"
+        ),
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option(help="Only the first that came after this one.", metavar="STUDY"),
+    ] = None,
 ) -> None:
     """List studies, newest first.
 
@@ -62,9 +72,18 @@ def list_studies(
             raise typer.BadParameter(f"{name} is none of {', '.join(sorted(known))}.")
     states = [StudyState(name) for name in state] if state else None
     mark = study_marks.known(marked) if marked is not None else None
+    if before is not None and after is not None:
+        raise typer.BadParameter("Say --before or --after, not both.")
     storage = _open(config)
     with storage.database.read() as session:
-        listed = stored.list_studies(session, states=states, mark=mark, limit=limit)
+        listed = stored.list_studies(
+            session,
+            states=states,
+            mark=mark,
+            limit=limit,
+            older_than=stored.find(session, before) if before else None,
+            newer_than=stored.find(session, after) if after else None,
+        )
         said = feedback.newest(session, [study.study_uid for study in listed])
         rows = [
             _row(study, results.analysis_of(session, study.key), said.get(study.study_uid))
@@ -79,6 +98,8 @@ def list_studies(
     for row in shortened:  # a sentence has no room in a column
         if row["error"]:
             say(f"{row['uid']} revision {row['rev']}: {row['error']}")
+    if len(listed) == limit:
+        say(f"There may be older ones: --before {listed[-1].key}")
 
 
 @app.command("show")

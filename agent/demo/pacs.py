@@ -32,9 +32,12 @@ class SimulatedPacs:
     for storage commitment, it vouches for what lies in the folder.
     """
 
-    def __init__(self, folder: Path, *, ae_title: str = "PACS", port: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *, ae_title: str = "PACS", host: str = _HOST, port: int = 0
+    ) -> None:
         self.folder = folder
         self.ae_title = ae_title
+        self._host = host
         self._port = port
         self._server: ThreadedAssociationServer | None = None
         self._connections: list[socket.socket] = []
@@ -55,7 +58,7 @@ class SimulatedPacs:
         )
         commitment_messages.accept(entity)
         self._server = entity.start_server(
-            (_HOST, self._port),
+            (self._host, self._port),
             block=False,
             evt_handlers=[
                 (evt.EVT_CONN_OPEN, wire.send_at_once),
@@ -109,7 +112,7 @@ class SimulatedPacs:
     @property
     def destination(self) -> Destination:
         """This PACS, as a node sees it."""
-        return Destination(name="pacs", ae_title=self.ae_title, host=_HOST, port=self.port)
+        return Destination(name="pacs", ae_title=self.ae_title, host=self._host, port=self.port)
 
     def received(self) -> list[Path]:
         """The files that were sent here, oldest first."""

@@ -16,8 +16,8 @@ from itertools import islice
 from agent.dicom import recovery
 from storage.database import Database
 from storage.errors import StorageError
-from storage.files import FileStore
 from storage.records import Instance, StudyUid
+from storage.store import Store
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Receipts:
     def __init__(
         self,
         database: Database,
-        store: FileStore,
+        store: Store,
         *,
         flush_seconds: float = 0.05,
         patience_seconds: float = 0.5,
@@ -162,7 +162,9 @@ class Receipts:
         with self._changed:  # from here on there is room again, and the order is kept
             studies_left, count = self._unqueued, self._unqueued_count
             self._being_rebuilt, self._unqueued, self._unqueued_count = studies_left, set(), 0
-        if not self._tried(partial(recovery.rebuild, self._store, self._database)):
+        folders = [self._store.image_folder(study_uid) for study_uid in studies_left]
+        rebuild = partial(recovery.rebuild, self._store, self._database, folders=folders)
+        if not self._tried(rebuild):
             return False
         with self._changed:
             self._being_rebuilt = set()

@@ -4,21 +4,22 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import groupby, islice
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 from agent.dicom import headers, part10
 from agent.errors import UnreadableInput
 from storage import studies
 from storage.database import Database
-from storage.errors import Conflict, NotFound, StorageError
-from storage.files import FileStore
+from storage.errors import Conflict, DamagedFile, NotFound, StorageError
 from storage.records import Instance
+from storage.store import Store
 
 _log = logging.getLogger(__name__)
 
+RECENT_SECONDS = 24 * 3600.0
+
 _CHUNK = 200
-_DAMAGED_SUFFIX = ".damaged"
 _Value = TypeVar("_Value")
 
 
@@ -45,14 +46,15 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, StorageError) and not isinstance(error, Conflict | NotFound)
 
 
-def rebuild(store: FileStore, database: Database) -> int:
+def rebuild(store: Store, database: Database, *, folders: Iterable[str] | None = None) -> int:
     """Make rows for the image files that have none, and return how many were made.
 
-    A damaged file is logged and renamed, so that it is looked at by a person and not read again.
+    All are looked at, or those in some of the store's folders. A damaged file is logged and
+    renamed, so that it is looked at by a person and not read again.
     """
     lost = (
         path
-        for paths in _chunks(store.image_paths())
+        for paths in _chunks(store.image_paths(folders))
         for path in _unrecorded(store, database, paths)
     )
     # A study at a time, so that memory stays bounded: its files lie in one folder.
@@ -67,6 +69,15 @@ def rebuild(store: FileStore, database: Database) -> int:
     return count
 
 
+def rebuild_recent(store: Store, database: Database) -> int:
+    """The same for the studies that took files last: what a crash lost is among them.
+
+    Rows follow files within seconds, or once the database is back. Counted from the newest file,
+    so that it does not matter for how long the node was off.
+    """
+    return rebuild(store, database, folders=store.image_folders(within_seconds=RECENT_SECONDS))
+
+
 def _record(database: Database, found: Sequence[Instance]) -> int:
     # In the order of arrival, because the later of two contents of one image is the valid one.
     for chunk in _chunks(sorted(found, key=lambda one: one.received_at)):
@@ -74,7 +85,7 @@ def _record(database: Database, found: Sequence[Instance]) -> int:
     return len(found)
 
 
-def _unrecorded(store: FileStore, database: Database, paths: Sequence[str]) -> list[str]:
+def _unrecorded(store: Store, database: Database, paths: Sequence[str]) -> list[str]:
     with database.read() as session:
         recorded = studies.recorded_paths(session, paths)
         removed = studies.removed_paths(session, paths)
@@ -91,21 +102,22 @@ def _chunks(values: Iterable[_Value]) -> Iterator[list[_Value]]:
         yield chunk
 
 
-def _instance(store: FileStore, path: str) -> Instance | None:
+def _instance(store: Store, path: str) -> Instance | None:
     """What the receipt of this file would have said; None when the file is damaged."""
-    file = store.path_of(path)
     try:
-        received_at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-        received = part10.parse(file.read_bytes())
+        received_at = store.came_at(path)
+        received = part10.parse(store.read(path))
         header = headers.read(received.encoded, received.transfer_syntax_uid)
     except UnreadableInput as error:
-        _set_aside(file, error)
+        _set_aside(store, path, error)
         return None
-    except OSError as error:  # a bad sector must not keep the others from their rows
+    except NotFound:  # retention took it at this moment
+        return None
+    except (OSError, DamagedFile) as error:  # a bad sector must not keep others from their rows
         _log.error(
             "A kept image cannot be read and has no row: %s",
-            error.strerror,
-            extra={"action": "image_unreadable", "file": file.name},
+            error.strerror if isinstance(error, OSError) else error,
+            extra={"action": "image_unreadable", "file": PurePosixPath(path).name},
         )
         return None
     return Instance(
@@ -118,15 +130,15 @@ def _instance(store: FileStore, path: str) -> Instance | None:
         priority=header.priority,
         path=path,
         content_sha256=part10.content_sha256(received.encoded, received.transfer_syntax_uid),
-        received_at=received_at,
+        received_at=received_at or datetime.now(UTC),
         computed=header.computed,
     )
 
 
-def _set_aside(file: Path, error: UnreadableInput) -> None:
-    file.replace(file.with_name(file.name + _DAMAGED_SUFFIX))
+def _set_aside(store: Store, path: str, error: UnreadableInput) -> None:
+    store.set_aside(path)
     _log.error(
         "A kept image is damaged and was renamed: %s",
         error,
-        extra={"action": "image_damaged", "file": file.name},
+        extra={"action": "image_damaged", "file": PurePosixPath(path).name},
     )

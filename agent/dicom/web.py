@@ -1,8 +1,8 @@
 """STOW-RS out (PS3.18 10.5), and a QIDO-RS query that tells whether the peer lets us in.
 
-Each file goes out as it lies on disk, over a session that dicomweb-client makes. Its client is not
-used: it encodes every data set anew, throws the answer away when an object was refused, names the
-host without the port, and logs a traceback where a peer is away.
+Each file goes out as it lies on disk. The known client (dicomweb-client) is not used: it encodes
+every data set anew, throws the answer away when an object was refused, names the host without the
+port, and logs a traceback where a peer is away.
 """
 
 import uuid
@@ -13,7 +13,6 @@ from pathlib import Path
 from ssl import SSLCertVerificationError, SSLError
 from typing import Any
 
-from dicomweb_client import session_utils
 from pydantic import SecretStr
 from requests import PreparedRequest, Response, Session
 from requests.auth import AuthBase, HTTPBasicAuth
@@ -170,21 +169,31 @@ def _where(destination: WebDestination) -> str:
 
 
 def _opened(destination: WebDestination) -> Session:
+    session = Session()
     try:
-        session = session_utils.create_session_from_auth(_login(destination))
+        session.auth = _login(destination)
         ca, certificate, key = (
-            str(file) if file else None
+            _readable(file)
             for file in (destination.ca_file, destination.certificate_file, destination.key_file)
         )
-        session_utils.add_certs_to_session(session, ca_bundle=ca, cert=certificate)
     except (OSError, ValueError) as error:
         raise PeerError(f"{destination.name} cannot be asked: {error}.") from error
-    if certificate and key:
-        session.cert = (certificate, key)
+    if ca:
+        session.verify = ca
+    if certificate:
+        session.cert = (certificate, key) if key else certificate
     # Neither ~/.netrc nor REQUESTS_CA_BUNDLE, which would win over our login and our ca_file.
     session.trust_env = False
     session.max_redirects = 0  # login and images are for this peer alone
     return session
+
+
+def _readable(file: Path | None) -> str | None:
+    """The name of a file that is there. Raises `OSError` where it is not."""
+    if file is None:
+        return None
+    file.stat()
+    return str(file)
 
 
 class _Login(AuthBase):

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from agent.model_toml import ModelDescription
 
 PRODUCT = "neurosieve"
-_EXTRAS = ("", "train", "otel")  # what an installation may have beside the node
+_EXTRAS = ("", "train", "otel", "s3")  # what an installation may have beside the node
 _LONGEST_LICENCE = 100  # longer ones are the text itself
 
 

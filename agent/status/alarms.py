@@ -12,7 +12,7 @@ from agent.status.node_view import Site
 from storage import audit, figures, registry, training
 from storage.errors import StorageError
 from storage.files import BYTES_PER_GB
-from storage.records import DeliveryState, TrainingState
+from storage.records import TrainingState
 
 TRIAL_BEGAN = "trial began"  # in the audit, with the model as its subject
 _SHADOW_TIME = timedelta(hours=1)
@@ -109,7 +109,7 @@ def _inside(site: Site, session: Session, now: datetime) -> Iterator[Alarm]:
 
 def _queue(site: Site, session: Session, now: datetime) -> Iterator[Alarm]:
     waiting_since = figures.oldest_waiting(session)
-    alive = any(one.alive for one in workers.seen(site.store.root))
+    alive = any(one.alive for one in workers.seen(site.store.root, site.database))
     if waiting_since and not alive:
         yield _critical(
             Kind.NO_WORKER,
@@ -132,13 +132,12 @@ def _deliveries(site: Site, session: Session, now: datetime) -> Iterator[Alarm]:
             f"Results have waited for their destination for {words(now - since)}.",
             "Run `neurosieve destinations test`; the node goes on trying by itself.",
         )
-    for one in figures.deliveries(session):
-        if one.state is DeliveryState.FAILED:
-            yield _warning(
-                Kind.DELIVERY_FAILED,
-                f"{one.destination} refused or lost {one.count} result object(s).",
-                "Open the study to see the answer, then run `neurosieve studies retry`.",
-            )
+    for one in figures.failed_deliveries(session):
+        yield _warning(
+            Kind.DELIVERY_FAILED,
+            f"{one.destination} refused or lost {one.count} result object(s).",
+            "Open the study to see the answer, then run `neurosieve studies retry`.",
+        )
 
 
 def _unconfirmed(site: Site, session: Session, now: datetime) -> Iterator[Alarm]:

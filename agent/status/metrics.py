@@ -1,4 +1,5 @@
-"""What Prometheus reads. Counted in the database at every scrape, so that all processes agree.
+"""What Prometheus reads. Counted in the database, so that all processes agree, at every scrape or
+as often as that costs little (`remembered`).
 
 No patient data and no UIDs in labels.
 """
@@ -46,7 +47,7 @@ class NodeCollector(Collector):
         yield _workers(site)
         try:
             with site.database.read() as session:
-                counted = [*_counted(session, moment)]
+                counted = [*_counted(site, session, moment)]
         except StorageError:
             counted = []
         up = GaugeMetricFamily("neurosieve_database_up", "Whether the database answers.")
@@ -74,7 +75,9 @@ def _gauge(name: str, text: str, value: float) -> Metric:
 
 def _disk(site: Site) -> Iterator[Metric]:
     yield _gauge(
-        "neurosieve_disk_free_bytes", "Free room for images and results.", site.store.free_bytes()
+        "neurosieve_disk_free_bytes",
+        "Free room for images and results.",
+        site.store.room().free_bytes,
     )
     yield _gauge(
         "neurosieve_disk_reserve_bytes",
@@ -95,22 +98,22 @@ def _alarms(site: Site, moment: datetime) -> Metric:
 
 
 def _workers(site: Site) -> Metric:
-    alive = sum(one.alive for one in workers.seen(site.store.root))
+    alive = sum(one.alive for one in workers.seen(site.store.root, site.database))
     return _gauge("neurosieve_workers", "Workers that were seen lately.", alive)
 
 
-def _counted(session: Session, moment: datetime) -> Iterator[Metric]:
-    yield from _studies(session, moment)
-    yield _deliveries(session)
+def _counted(site: Site, session: Session, moment: datetime) -> Iterator[Metric]:
+    yield from _studies(site, session, moment)
+    yield _deliveries(site, session)
     yield from _unconfirmed(session, moment)
-    yield _outcomes(session)
+    yield _outcomes(site, session)
     yield _durations(session, moment)
     yield from _models(session)
     yield from _training(session)
 
 
-def _studies(session: Session, moment: datetime) -> Iterator[Metric]:
-    states = figures.by_state(session)
+def _studies(site: Site, session: Session, moment: datetime) -> Iterator[Metric]:
+    states = site.counts.by_state(session)
     family = GaugeMetricFamily("neurosieve_studies", "Studies by state.", labels=("state",))
     for state, count in states.items():
         family.add_metric((state,), count)
@@ -120,7 +123,7 @@ def _studies(session: Session, moment: datetime) -> Iterator[Metric]:
     yield _gauge(
         "neurosieve_studies_incomplete",
         "Studies whose newest revision was read without all images.",
-        figures.incomplete(session),
+        site.counts.incomplete(session),
     )
     since = figures.oldest_waiting(session)
     age = (moment - since).total_seconds() if since else 0.0
@@ -132,13 +135,13 @@ def _studies(session: Session, moment: datetime) -> Iterator[Metric]:
     yield _gauge("neurosieve_queue_oldest_seconds", "How long the oldest has waited.", age)
 
 
-def _deliveries(session: Session) -> Metric:
+def _deliveries(site: Site, session: Session) -> Metric:
     family = GaugeMetricFamily(
         "neurosieve_deliveries",
         "Result objects by destination and state.",
         labels=("destination", "state"),
     )
-    for one in figures.deliveries(session):
+    for one in site.counts.deliveries(session):
         family.add_metric((one.destination, one.state), one.count)
     return family
 
@@ -155,11 +158,11 @@ def _unconfirmed(session: Session, moment: datetime) -> Iterator[Metric]:
     yield family
 
 
-def _outcomes(session: Session) -> Metric:
+def _outcomes(site: Site, session: Session) -> Metric:
     family = CounterMetricFamily(
         "neurosieve_analyses", "Analyses by model and outcome.", labels=("model", "outcome")
     )
-    for one in figures.outcomes(session):
+    for one in site.counts.outcomes(session):
         family.add_metric((f"{one.model_name}@{one.model_version}", one.outcome), one.count)
     return family
 

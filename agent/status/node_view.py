@@ -7,9 +7,10 @@ from pathlib import Path
 
 from agent import audit_trail
 from agent.audit_trail import Tell
+from agent.status.remembered import Counts
 from storage.database import Database
-from storage.files import FileStore
 from storage.records import ModelVersion
+from storage.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +36,7 @@ class Site:
     """
 
     database: Database
-    store: FileStore
+    store: Store
     ae_title: str
     address: str  # host and port of the DICOM listener
     version: str
@@ -45,6 +46,7 @@ class Site:
     drift: Callable[[], tuple[str, ...]] = tuple
     show_patient_names: bool = False
     tell: Tell = audit_trail.ignore
+    counts: Counts = field(default_factory=Counts)
     queue_seconds: float = 1800.0  # a study that waits longer is an alarm
     delivery_seconds: float = 3600.0
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
+from sqlalchemy.orm import Session
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
@@ -20,7 +21,7 @@ from agent.status.sessions import Sessions
 from agent.status.slices import Slices, View
 from storage import activations, figures, registry, studies, thresholds, training
 from storage.errors import NotFound, StorageError
-from storage.records import Mark, ModelVersion, StudyKey, StudyState
+from storage.records import Mark, ModelVersion, Study, StudyKey, StudyState
 
 PAGE_SIZE = 20
 _STATES = frozenset(map(str, StudyState))
@@ -65,11 +66,11 @@ class Pages:
                     for one in studies.list_studies(session, limit=5)
                 ]
                 told: dict[str, Any] = {
-                    "states": figures.by_state(session),
+                    "states": site.counts.by_state(session),
                     "waiting_since": figures.oldest_waiting(session),
                     "day": trends.last_day(session, moment),
                     "week": trends.last_week(session, moment),
-                    "deliveries": figures.deliveries(session),
+                    "deliveries": site.counts.deliveries(session),
                     "current": activations.in_force(session),
                     "shadow": registry.shadow(session),
                     "latest": latest,
@@ -84,30 +85,37 @@ class Pages:
             known=bool(told),
             free=room.free_bytes,
             reserve=room.kept_bytes,
-            workers=workers.seen(site.store.root),
+            workers=workers.seen(site.store.root, site.database),
             places=site.places,
             live=True,
             **told,
         )
 
     def list_studies(self, request: Request) -> Response:
-        """The latest studies."""
+        """A page of studies: the latest, or those before or after the study that is named."""
         wanted = request.query_params.get("state", "")
         states = [StudyState(wanted)] if wanted in _STATES else None
-        page = max(1, _whole(request.query_params.get("page", "1")))
         with self.site.database.read() as session:
+            older_than = _named(session, request, "before")
+            newer_than = None if older_than else _named(session, request, "after")
             found = studies.list_studies(
-                session, states=states, limit=PAGE_SIZE + 1, offset=(page - 1) * PAGE_SIZE
+                session,
+                states=states,
+                limit=PAGE_SIZE + 1,
+                older_than=older_than,
+                newer_than=newer_than,
             )
-            lines = [study_view.line(self.site, session, one) for one in found[:PAGE_SIZE]]
+            shown = found[-PAGE_SIZE:] if newer_than else found[:PAGE_SIZE]
+            lines = [study_view.line(self.site, session, one) for one in shown]
+        more = len(found) > PAGE_SIZE
         return self.page(
             request,
             "studies.html",
             lines=lines,
             states=list(StudyState),
             wanted=wanted if states else "",
-            number=page,
-            more=len(found) > PAGE_SIZE,
+            newer=bool(older_than) or (bool(newer_than) and more),
+            older=bool(newer_than) or more,
             live=True,
         )
 
@@ -192,7 +200,7 @@ class Pages:
     def destinations(self, request: Request) -> Response:
         """Where results go, and how that goes."""
         with self.site.database.read() as session:
-            counts = figures.deliveries(session)
+            counts = self.site.counts.deliveries(session)
         return self.page(
             request, "destinations.html", places=self.site.places, deliveries=counts, live=True
         )
@@ -248,6 +256,12 @@ class Pages:
 def key_of(request: Request) -> StudyKey:
     """The study that an address names."""
     return StudyKey(f"{request.path_params['uid']}#{request.path_params['revision']}")
+
+
+def _named(session: Session, request: Request, parameter: str) -> Study | None:
+    """The study that a query parameter names. Raises NotFound."""
+    key = request.query_params.get(parameter)
+    return studies.get(session, StudyKey(key)) if key else None
 
 
 def _png(draw: Callable[[], bytes]) -> Response:

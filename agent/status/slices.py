@@ -17,8 +17,8 @@ from agent.steps import FINDINGS_FILE
 from storage import results, studies
 from storage.database import Database
 from storage.errors import NotFound
-from storage.files import FileStore
 from storage.records import StudyKey
+from storage.store import Store
 
 THUMBNAIL_SIDE = 128  # pixels
 _MOST_OPEN = 3  # studies whose volumes are held, some 50 MB each
@@ -42,7 +42,7 @@ class _Open:
 class Slices:
     """Draws slices, and keeps the last studies at hand."""
 
-    def __init__(self, database: Database, store: FileStore) -> None:
+    def __init__(self, database: Database, store: Store) -> None:
         self._database = database
         self._store = store
         self._lock = threading.Lock()  # one study is opened at a time: they are large
@@ -91,7 +91,7 @@ class Slices:
             analysis = results.analysis_of(session, key)
             instances = studies.instances_of(session, key)
         wanted = analysis.series_uid if analysis else None
-        paths = [self._store.path_of(one.path) for one in instances if one.series_uid == wanted]
+        paths = self._store.paths_of(one.path for one in instances if one.series_uid == wanted)
         findings = archive.from_bytes(self._store.read(self._store.result_path(key, FINDINGS_FILE)))
         loaded = volumes.load(paths)
         painter = Painter(loaded.volume, findings, windows=windows.stated(loaded.source))

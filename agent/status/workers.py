@@ -1,8 +1,12 @@
-"""Which workers live: each touches a file of its slot while it runs."""
+"""Which workers live: each touches a file of its slot, and on PostgreSQL has a lease."""
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from storage import executors
+from storage.database import Database
+from storage.errors import StorageError
 
 ALIVE_SECONDS = 180.0  # workers touch their file every minute
 _SUFFIX = ".alive"
@@ -31,13 +35,22 @@ def unsign(lock_file: Path) -> None:
     lock_file.with_suffix(_SUFFIX).unlink(missing_ok=True)
 
 
-def seen(data_dir: Path) -> tuple[WorkerSign, ...]:
-    """Every slot that has not ended in order."""
+def seen(data_dir: Path, database: Database) -> tuple[WorkerSign, ...]:
+    """Every slot that has not ended in order; of other hosts those whose lease runs."""
     files = sorted(data_dir.glob(f"worker-*{_SUFFIX}"))
-    return tuple(
-        WorkerSign(
-            slot=file.stem.removeprefix("worker-"),
-            seconds=max(0.0, time.time() - file.stat().st_mtime),
-        )
+    here = {
+        file.stem.removeprefix("worker-"): max(0.0, time.time() - file.stat().st_mtime)
         for file in files
+    }
+    elsewhere = dict.fromkeys(sorted(_leased(database) - set(here)), 0.0)
+    return tuple(
+        WorkerSign(slot=slot, seconds=seconds) for slot, seconds in (here | elsewhere).items()
     )
+
+
+def _leased(database: Database) -> frozenset[str]:
+    try:
+        with database.read() as session:
+            return executors.workers(session)
+    except StorageError:  # an alarm of its own
+        return frozenset()

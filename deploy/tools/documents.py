@@ -11,11 +11,17 @@ from pathlib import Path
 import conformance
 import diagram
 import evidence
+import measured
 import operation
 import regions
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs"
-TABLES: regions.Tables = {**conformance.TABLES, **operation.TABLES, **evidence.TABLES}
+TABLES: regions.Tables = {
+    **conformance.TABLES,
+    **operation.TABLES,
+    **evidence.TABLES,
+    **measured.TABLES,
+}
 
 
 def made() -> dict[Path, str]:

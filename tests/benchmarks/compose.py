@@ -14,10 +14,12 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from multiprocessing.queues import Queue
 from pathlib import Path
+from typing import NamedTuple
 
 import highdicom
 from highdicom import sr
@@ -31,13 +33,20 @@ from agent.dicom import codes
 from agent.dicom.objects import measurements, segmentation
 from agent.dicom.objects.profiles import USUAL
 from agent.dicom.volumes import LoadedSeries
+from benchmarks import harness
 from results import Analysed
 
-Taken = tuple[float, float, float, float]
-
-ROUNDS = 5
+PEER = "highdicom's way"
 MOST_SECONDS, MOST_MB = 1.5, 600.0
 CASES = ("24-slice 2D axial", "180-slice 3D sagittal")
+
+
+class Taken(NamedTuple):
+    """What one build took."""
+
+    seconds: float  # of processor time
+    peak_mb: float
+    made_mb: float
 
 
 def ours(case: Analysed) -> int:
@@ -80,16 +89,15 @@ def straightforward(case: Analysed) -> int:
 
 
 def run(build: Callable[[Analysed], int], file: Path, out: "Queue[Taken]") -> None:
-    """One build in this process: processor seconds, peak and growth of memory, MB made."""
+    """One build in this process."""
     with file.open("rb") as stored:
         case = pickle.load(stored)
     build(case)
-    before = peak_mb()
     used = time.process_time()
     size = build(case)
     seconds = time.process_time() - used
     peak = peak_mb()
-    out.put((seconds, peak, peak - before, size / 1e6))
+    out.put(Taken(seconds, peak, size / 1e6))
 
 
 def peak_mb() -> float:
@@ -99,37 +107,59 @@ def peak_mb() -> float:
 
 
 def main() -> int:
-    """Print a line for each case and way; 1 when ours missed a limit."""
-    spawn = multiprocessing.get_context("spawn")
-    missed = False
+    """Two figures a case; 1 when ours missed a limit."""
+    asked = harness.parser(__doc__).parse_args()
+    figures = []
     for name in CASES:
         file = Path(tempfile.gettempdir()) / f"compose-{os.getpid()}.pickle"
         file.write_bytes(pickle.dumps(results.analysed(geometries.GEOMETRIES[name](256))))
-        taken: dict[str, list[Taken]] = {"ours": [], "highdicom": []}
-        for _ in range(ROUNDS):
-            for way, build in (("ours", ours), ("highdicom", straightforward)):
-                queue = spawn.Queue()
-                process = spawn.Process(target=run, args=(build, file, queue))
-                process.start()
-                taken[way].append(queue.get(timeout=300))
-                process.join()
-        file.unlink()
-        medians = {
-            way: [statistics.median(column) for column in zip(*rows, strict=True)]
-            for way, rows in taken.items()
+        taken: dict[str, list[Taken]] = {harness.OURS: [], PEER: []}
+        ways = {
+            harness.OURS: partial(apart, ours, file),
+            PEER: partial(apart, straightforward, file),
         }
-        ratio = medians["highdicom"][0] / medians["ours"][0]
-        print(f"{name}: highdicom's way takes {ratio:.1f} times as much processor time, for less")
-        for way, (seconds, peak, grown, size) in medians.items():
-            spread = [row[0] for row in taken[way]]
-            print(
-                f"  {way:10} {seconds:6.2f} s ({min(spread):.2f} to {max(spread):.2f})   peak "
-                f"{peak:4.0f} MB, {grown:+4.0f} MB by building   {size:6.1f} MB of files"
-            )
-        seconds, peak = medians["ours"][:2]
-        missed = missed or seconds > MOST_SECONDS or peak > MOST_MB
-    print(f"limits {MOST_SECONDS} s and {MOST_MB:.0f} MB: {'MISSED' if missed else 'kept'}")
-    return int(missed)
+        try:
+            for way, built in harness.in_turns(ways, rounds=asked.rounds):
+                taken[way].append(built)
+        finally:
+            file.unlink()
+        figures += described(name, taken)
+    return harness.report(harness.Report(benchmark="compose", figures=figures), asked.json)
+
+
+def apart(build: Callable[[Analysed], int], file: Path) -> Taken:
+    """One build in a process of its own."""
+    spawn = multiprocessing.get_context("spawn")
+    queue: Queue[Taken] = spawn.Queue()
+    process = spawn.Process(target=run, args=(build, file, queue))
+    process.start()
+    taken = queue.get(timeout=300)
+    process.join()
+    return taken
+
+
+def described(name: str, taken: Mapping[str, Sequence[Taken]]) -> list[harness.Figure]:
+    """Processor time and peak memory of both ways."""
+    seconds = {way: [one.seconds for one in rounds] for way, rounds in taken.items()}
+    peaks = {way: [one.peak_mb for one in rounds] for way, rounds in taken.items()}
+    made = ", ".join(f"{way} {rounds[0].made_mb:.1f} MB" for way, rounds in taken.items())
+    return [
+        harness.Figure(
+            what=f"building the objects of {name}, processor time",
+            unit="s",
+            values=seconds,
+            wanted=f"at most {MOST_SECONDS} s",
+            kept=statistics.median(seconds[harness.OURS]) <= MOST_SECONDS,
+            remark=f"{PEER} makes no pictures; files: {made}",
+        ),
+        harness.Figure(
+            what=f"building the objects of {name}, peak memory",
+            unit="MB",
+            values=peaks,
+            wanted=f"at most {MOST_MB:.0f} MB",
+            kept=statistics.median(peaks[harness.OURS]) <= MOST_MB,
+        ),
+    ]
 
 
 if __name__ == "__main__":

@@ -11,12 +11,14 @@ import os
 import platform
 import statistics
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 OURS = "NeuroSieve"
 QUICK_ENVIRONMENT = os.environ | {"TCP_NODELAY": "1"}  # for every DCMTK and Orthanc process
@@ -70,21 +72,27 @@ def parser(description: str | None, *, rounds: int = 5) -> argparse.ArgumentPars
     return made
 
 
+def in_turns(contestants: Mapping[str, Callable[[], T]], *, rounds: int) -> Iterator[tuple[str, T]]:
+    """Run all contestants in turns; the order alternates, so that none always comes first."""
+    for number in range(rounds):
+        names = sorted(contestants, key=list(contestants).index, reverse=number % 2 == 1)
+        for name in names:
+            yield name, contestants[name]()
+
+
 def interleave(
     contestants: Mapping[str, Callable[[], float]], *, rounds: int
 ) -> dict[str, list[float]]:
-    """Run all contestants in turns; the order alternates, so that none always comes first."""
+    """The values of all contestants, each run `rounds` times, in turns."""
     values: dict[str, list[float]] = {name: [] for name in contestants}
-    for number in range(rounds):
-        names = list(contestants) if number % 2 == 0 else list(reversed(contestants))
-        for name in names:
-            values[name].append(contestants[name]())
+    for name, value in in_turns(contestants, rounds=rounds):
+        values[name].append(value)
     return values
 
 
 def report(made: Report, file: Path | None) -> int:
     """Print the table, write the file; 1 when a wanted figure was missed, else 0."""
-    print(table([made]))
+    print(table(made))
     for one in made.missing:
         print(f"not measured: {one}", file=sys.stderr)
     if file is not None:
@@ -104,11 +112,26 @@ def from_json(text: str) -> Report:
     return Report(**{**read, "figures": [Figure(**figure) for figure in read["figures"]]})
 
 
-def table(reports: Sequence[Report]) -> str:
+def table(made: Report) -> str:
     """Markdown: the ratio first, then medians with their ranges."""
     lines = ["| what | ratio | figures | asked for |", "|---|---|---|---|"]
-    lines += [_row(figure) for made in reports for figure in made.figures]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(_row(figure) for figure in made.figures)])
+
+
+def main() -> None:
+    """Put all figures of a folder into one document, `benchmarks.md`."""
+    folder = Path(sys.argv[1])
+    (folder / "benchmarks.md").write_text(tables(folder), "utf-8")
+    print(folder / "benchmarks.md")
+
+
+def tables(folder: Path) -> str:
+    """A table for each benchmark whose JSON file is there, with where and when it was measured."""
+    reports = [from_json(file.read_text("utf-8")) for file in sorted(folder.glob("*.json"))]
+    return "\n".join(
+        f"`neurosieve bench {one.benchmark}` on {one.machine}; {one.measured_at}\n\n{table(one)}\n"
+        for one in reports
+    )
 
 
 def _row(figure: Figure) -> str:
@@ -161,3 +184,7 @@ def _cards() -> list[str]:
             if line.startswith("Model:"):
                 found.append(line.partition(":")[2].strip())
     return found
+
+
+if __name__ == "__main__":
+    main()

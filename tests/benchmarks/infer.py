@@ -252,7 +252,8 @@ def on_cuda(folder: Path) -> dict[str, AnomalyModel]:
 
 def on_card(fp32: OnnxModel, graph: Path, precision: Precision) -> OnnxModel:
     """Another graph under the same description; whole analyses are not asked of it."""
-    session = inference.open_session(graph.read_bytes(), Provider.CUDA, None, graph, precision)
+    kept = graph.read_bytes()
+    session = inference.open_session(kept, Provider.CUDA, None, graph, precision=precision)
     return OnnxModel(fp32.description, Graph(session), OnnxBrain(Graph(session)))
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from agent import audit_trail, backup, bootstrap, settings
 from agent.errors import ConfigurationError
 from agent.retention import no_removal
 from command import done, run
+from storage.database import open_database
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +158,8 @@ def test_a_database_in_use_is_copied_without_what_is_not_committed(
 
 
 def test_no_file_is_removed_while_a_backup_is_made(config: Path) -> None:
-    with no_removal(config.parent / "data"):
+    database = open_database(f"sqlite:///{config.parent / 'data' / 'neurosieve.db'}")
+    with closing(database), no_removal(database, config.parent / "data"):
         refused = run(config, "retention", "run")
     assert refused.exit_code == 1
     assert "backed up at this moment" in refused.stderr

@@ -3,6 +3,8 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +23,7 @@ from agent.cli import app
 from agent.demo.pacs import SimulatedPacs
 from agent.dicom import volumes
 from agent.imaging.volume import Volume
+from received import images
 from sources import OddSource, running_source
 from storage import studies
 from storage.database import open_database
@@ -95,6 +98,39 @@ def test_studies_are_listed_as_json(config: Path, known_study: str) -> None:
     (row,) = run_json("studies", "list", "-c", config)
     assert (row["study"], row["state"]) == (f"{known_study}#1", "COMPLETE")
     assert run_json("studies", "list", "-c", config, "--state", "FAILED") == []
+
+
+def test_the_last_study_of_a_page_names_the_next_page(config: Path, known_study: str) -> None:
+    database = open_database(f"sqlite:///{config.parent / 'data' / 'neurosieve.db'}")
+    with database.begin() as session:
+        studies.record_instances(session, images(1, study="1.2.3.5"))
+    database.close()
+    (first,) = run_json("studies", "list", "-c", config, "--limit", "1")
+    (second,) = run_json("studies", "list", "-c", config, "--before", first["study"])
+    assert {first["study"], second["study"]} == {f"{known_study}#1", "1.2.3.5#1"}
+    assert run_json("studies", "list", "-c", config, "--after", second["study"]) == [first]
+    told = run("studies", "list", "-c", config, "--limit", "1").stdout
+    assert f"--before {first['study']}" in told
+
+
+def test_a_page_has_one_end(config: Path, known_study: str) -> None:
+    uid = known_study
+    assert run("studies", "list", "-c", config, "--before", uid, "--after", uid).exit_code == 2
+
+
+def test_a_listing_loads_neither_dicom_nor_models_nor_the_engine(config: Path) -> None:
+    program = (
+        "import sys; from agent.cli import app; "
+        f"app(['studies', 'list', '--config', {str(config)!r}], standalone_mode=False); "
+        "print(sorted({name.split('.')[0] for name in sys.modules} & "
+        "{'pydicom', 'pynetdicom', 'highdicom', 'dbos', 'scipy', 'numpy', 'onnxruntime', "
+        "'alembic'}))"
+    )
+    run("studies", "list", "-c", config)  # makes the database, for which Alembic is needed
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_an_unknown_state_is_wrong_usage(config: Path) -> None:

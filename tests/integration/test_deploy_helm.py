@@ -14,7 +14,8 @@ CHART = DEPLOY / "helm" / "neurosieve"
 KUBERNETES = ("1.27.0", "1.30.0", "1.33.0")
 EVERYTHING: dict[str, Any] = {
     "image": {"digest": "sha256:" + "a" * 64, "pullSecrets": [{"name": "registry"}]},
-    "listener": {"service": {"type": "LoadBalancer", "nodePort": 30112}},
+    "files": {"url": "s3://neurosieve/node", "existingSecret": "neurosieve-bucket"},
+    "listener": {"replicas": 2, "service": {"type": "LoadBalancer", "nodePort": 30112}},
     "worker": {"replicas": 3, "gpu": {"enabled": True, "runtimeClassName": "nvidia"}},
     "training": {"enabled": True, "gpu": {"enabled": True}},
     "secretFiles": {"existingSecret": "neurosieve-files"},
@@ -110,6 +111,19 @@ def test_the_database_password_is_never_written_into_a_manifest(helm: Any) -> No
             if one["name"] == "NEUROSIEVE_NODE__DATABASE_URL"
         ]
         assert set(url["valueFrom"]) == {"secretKeyRef"}
+
+
+def test_a_bucket_is_the_same_for_all_pods_and_its_copies_stay_on_each_machine(helm: Any) -> None:
+    for name, pod in pods(rendered(helm, EVERYTHING)).items():
+        (container,) = pod["containers"]
+        environment = {one["name"]: one for one in container["env"]}
+        assert environment["NEUROSIEVE_NODE__FILES_URL"]["value"] == "s3://neurosieve/node", name
+        secret = environment["AWS_SECRET_ACCESS_KEY"]["valueFrom"]["secretKeyRef"]
+        assert secret == {"name": "neurosieve-bucket", "key": "AWS_SECRET_ACCESS_KEY"}
+        (cache,) = (one for one in pod["volumes"] if one["name"] == "cache")
+        assert "emptyDir" in cache
+    for pod in pods(rendered(helm, {})).values():
+        assert "cache" not in {one["name"] for one in pod["volumes"]}
 
 
 def test_without_peers_nobody_may_send(helm: Any) -> None:

@@ -11,6 +11,8 @@ from agent import inference, model_toml
 from agent.errors import UnusableModel
 from agent.model_store import ModelStore
 from model_folders import changed
+from storage.bucket import Bucket
+from storage.objects import ObjectStore
 from storage.records import Origin
 
 
@@ -147,3 +149,24 @@ def changed_fusion(folder: Path) -> Path:
     shutil.copyfile(other / model_toml.FILE_NAME, folder / model_toml.FILE_NAME)
     shutil.rmtree(other)
     return folder
+
+
+def test_a_model_that_one_host_adopts_is_fetched_by_another(bucket: Bucket, tmp_path: Path) -> None:
+    stores = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        shelf = ObjectStore(bucket, tmp_path / name, cache_bytes=1_000_000)
+        stores.append(ModelStore(tmp_path / name, sequence="FLAIR", shelf=shelf))
+    version = stores[0].adopt(inference.default_folder(), Origin.SHIPPED)
+    assert stores[1].verify(version).digest == version.sha256
+    assert not list((tmp_path / "other").rglob("*.part"))
+
+
+def test_half_a_model_in_the_bucket_is_none(bucket: Bucket, tmp_path: Path) -> None:
+    shelf = ObjectStore(bucket, tmp_path, cache_bytes=1_000_000)
+    version = ModelStore(tmp_path / "one", sequence="FLAIR", shelf=shelf).adopt(
+        inference.default_folder(), Origin.SHIPPED
+    )
+    bucket.delete(f"{version.folder}/model.toml")
+    with pytest.raises(UnusableModel):
+        ModelStore(tmp_path / "other", sequence="FLAIR", shelf=shelf).verify(version)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 import builders
 from agent.dicom import part10, recovery
 from agent.dicom.receipts import Receipts
+from agent.tidying import Tidying
 from reception import (
     ReceivingNode,
     association_to,
@@ -21,6 +23,7 @@ from reception import (
     receiving_node,
     store_dataset,
 )
+from running import wait_until
 from storage import studies
 from storage.database import Database
 from storage.files import FileStore
@@ -128,10 +131,11 @@ def test_one_row_that_is_refused_does_not_hold_up_the_others(
     rows.stop()
 
 
-def kept_images(store: FileStore, numbers: range) -> list[Instance]:
+def kept_images(store: FileStore, numbers: range, *, study_uid: str = "") -> list[Instance]:
     """Images that lie in the store, as the listener hands them over."""
     kept = []
     for image in builders.flair_series(slices=len(numbers)):
+        image.StudyInstanceUID = study_uid or image.StudyInstanceUID
         content = encoded(image)
         syntax = str(image.file_meta.TransferSyntaxUID)
         digest = part10.content_sha256(memoryview(content), syntax)
@@ -264,6 +268,54 @@ def test_lost_rows_are_made_from_the_files(node: ReceivingNode, tmp_path: Path) 
 
 def test_files_that_have_rows_are_left_alone(node: ReceivingNode) -> None:
     assert recovery.rebuild(node.store, node.database) == 0
+
+
+def in_two_studies(store: FileStore) -> tuple[str, str]:
+    """The paths of two kept images."""
+    one, other = (kept_images(store, range(1), study_uid=uid)[0] for uid in ("1.2.1", "1.2.2"))
+    return one.path, other.path
+
+
+def with_row(database: Database, *paths: str) -> set[str]:
+    with database.read() as session:
+        return set(studies.recorded_paths(session, paths))
+
+
+def age(store: FileStore, path: str, *, seconds: float) -> None:
+    folder = store.path_of(path).parent
+    changed_at = folder.stat().st_mtime - seconds
+    os.utime(folder, (changed_at, changed_at))
+
+
+def test_a_start_looks_at_the_newest_studies_and_then_at_the_others_in_the_background(
+    database: Database, store: FileStore
+) -> None:
+    old, new = in_two_studies(store)
+    age(store, old, seconds=recovery.RECENT_SECONDS + 60)
+    assert recovery.rebuild_recent(store, database) == 1
+    assert with_row(database, old, new) == {new}
+    tidying = Tidying(store, database)
+    tidying.start()
+    wait_until(lambda: len(with_row(database, old, new)) == 2, timeout_seconds=10, what="the row")
+    tidying.stop()
+
+
+def test_a_node_that_was_off_for_long_still_looks_at_what_came_last(
+    database: Database, store: FileStore
+) -> None:
+    paths = in_two_studies(store)
+    for path in paths:
+        age(store, path, seconds=1e8)
+    assert recovery.rebuild_recent(store, database) == 2
+
+
+def test_rows_of_one_study_are_made_without_looking_at_others(
+    database: Database, store: FileStore
+) -> None:
+    one, other = in_two_studies(store)
+    folders = [store.image_folder("1.2.1"), store.image_folder("1.2.3")]
+    assert recovery.rebuild(store, database, folders=folders) == 1
+    assert with_row(database, one, other) == {one}
 
 
 def test_a_damaged_file_is_set_aside_and_the_others_are_read(

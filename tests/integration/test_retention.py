@@ -17,7 +17,7 @@ from received import image, images
 from storage import audit, proofs, results, retention, studies
 from storage.database import Database
 from storage.errors import Conflict
-from storage.files import CLAIM_SECONDS, FileStore
+from storage.files import FileStore
 from storage.records import (
     DeliveryState,
     Instance,
@@ -29,6 +29,7 @@ from storage.records import (
     StudyKey,
     StudyState,
 )
+from storage.store import CLAIM_SECONDS
 
 UID = "1.2.3"
 KEY = StudyKey(f"{UID}#1")

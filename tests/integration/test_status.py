@@ -1,5 +1,6 @@
 """The status page over real HTTP: what it says, and whom it lets in."""
 
+import html
 import re
 import socket
 import stat
@@ -16,10 +17,14 @@ from sqlalchemy.orm import Session
 import status_page
 from agent import bootstrap
 from agent.status import alarms, node_view, users
+from agent.status.pages import PAGE_SIZE
 from agent.status.server import StatusServer
+from received import image
 from status_page import served, settings, sign_in, token, visitor
-from storage import audit, feedback, registry, verdicts
+from storage import audit, feedback, registry, studies, verdicts
+from storage.files import FileStore
 from storage.records import Mark, ModelVersion, StudyState, StudyUid
+from storage.store import Store
 from verdicts import ANALYSIS
 
 PASSWORD = "correct horse battery"
@@ -329,6 +334,12 @@ def test_a_model_on_trial_is_silent_only_of_studies_since_its_trial_began(
     assert alarms.Kind.SHADOW_SILENT not in {one.kind for one in alarms.find(site, now)}
 
 
+def fill(store: Store) -> None:
+    """Let the disk look full."""
+    assert isinstance(store, FileStore)
+    store.reserve_bytes = 2**60
+
+
 def begin_trial(session: Session, version: ModelVersion, at: datetime) -> None:
     """Say in the audit what `models shadow` says."""
     audit.append(session, who="anna", action=alarms.TRIAL_BEGAN, subject=version.label, now=at)
@@ -337,7 +348,7 @@ def begin_trial(session: Session, version: ModelVersion, at: datetime) -> None:
 def test_a_full_disk_and_a_closed_listener_are_alarms(tmp_path: Path) -> None:
     values = settings(tmp_path)
     storage = bootstrap.open_storage(values)
-    storage.store.reserve_bytes = 2**60
+    fill(storage.store)
     site = replace(bootstrap.status_site(values, storage), accepts=lambda: False)
     kinds = {one.kind for one in alarms.find(site, node_view.now())}
     assert kinds == {alarms.Kind.DISK_LOW, alarms.Kind.LISTENER}
@@ -359,7 +370,35 @@ def test_not_ready_where_the_disk_is_full(page: tuple[StatusServer, bootstrap.St
     server, storage = page
     with visitor(server) as client:
         assert client.get("/readyz").status_code == 200
-        storage.store.reserve_bytes = 2**60
+        fill(storage.store)
         answer = client.get("/readyz")
         assert (answer.status_code, answer.text) == (503, "not ready\n")
         assert client.get("/healthz").status_code == 200
+
+
+def test_studies_are_turned_over_page_by_page(tmp_path: Path) -> None:
+    with served(settings(tmp_path)) as (server, storage), visitor(server) as client:
+        with storage.database.begin() as session:
+            for number in range(PAGE_SIZE + 3):
+                later = image(number, study=f"1.2.{number:03}")
+                studies.record_instances(session, [later])
+        first = client.get("/studies?state=RECEIVING")
+        assert _listed(first) == [f"1.2.{number:03}" for number in range(PAGE_SIZE + 2, 2, -1)]
+        assert _link(first, "prev") is None
+        second = client.get(_link(first, "next") or "")
+        assert _listed(second) == ["1.2.002", "1.2.001", "1.2.000"]
+        assert _link(second, "next") is None
+        again = client.get(_link(second, "prev") or "")
+        assert _listed(again) == _listed(first)
+        assert _link(again, "prev") is None
+        assert client.get("/studies?before=1.2.9%231").status_code == 404
+
+
+def _listed(page: httpx.Response) -> list[str]:
+    found = re.findall(r'href="/studies/([0-9.]+)/1"', page.text)
+    return list(dict.fromkeys(found))
+
+
+def _link(page: httpx.Response, rel: str) -> str | None:
+    found = re.search(rf'rel="{rel}" href="([^"]+)"', page.text)
+    return html.unescape(found[1]) if found else None

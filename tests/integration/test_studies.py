@@ -497,6 +497,26 @@ class TestStates:
                 act(session)
 
 
+def from_the_newest(database: Database) -> list[Study]:
+    """All studies, two at a time."""
+    with database.read() as session:
+        found = page = studies.list_studies(session, limit=2)
+        while page:
+            page = studies.list_studies(session, limit=2, older_than=found[-1])
+            found = found + page
+    return found
+
+
+def from_the_oldest(database: Database) -> list[Study]:
+    """All studies, two at a time, the newest first nevertheless."""
+    with database.read() as session:
+        found = page = studies.list_studies(session)[-1:]
+        while page:
+            page = studies.list_studies(session, limit=2, newer_than=found[0])
+            found = page + found
+    return found
+
+
 class TestFinding:
     @pytest.fixture
     def known(self, database: Database) -> Database:
@@ -535,10 +555,26 @@ class TestFinding:
     def test_the_newest_come_first_a_page_at_a_time(self, database: Database) -> None:
         for number in range(5):
             record(database, image(number, study=f"1.2.{number}"))
-        with database.read() as session:
-            pages = [studies.list_studies(session, limit=2, offset=at) for at in (0, 2, 4)]
-        found = [study.study_uid for page in pages for study in page]
+        found = [study.study_uid for study in from_the_newest(database)]
         assert found == ["1.2.4", "1.2.3", "1.2.2", "1.2.1", "1.2.0"]
+
+    def test_no_study_is_left_out_where_many_came_at_one_moment(self, database: Database) -> None:
+        for number in range(5):
+            record(database, image(1, study=f"1.2.{number}"))
+        found = from_the_newest(database)
+        assert sorted(study.study_uid for study in found) == [f"1.2.{n}" for n in range(5)]
+        assert from_the_oldest(database) == found
+
+    def test_a_page_holds_studies_of_the_wanted_state(self, database: Database) -> None:
+        for number in range(4):
+            record(database, image(number, study=f"1.2.{number}"))
+        with database.begin() as session:
+            for uid in ("1.2.1", "1.2.3"):
+                studies.cancel(session, StudyKey(f"{uid}#1"), now=NOW, why="test")
+        with database.read() as session:
+            newest = studies.get(session, StudyKey("1.2.3#1"))
+            found = studies.list_studies(session, states={StudyState.CANCELLED}, older_than=newest)
+        assert [one.study_uid for one in found] == ["1.2.1"]
 
     def test_studies_are_listed_by_state(self, database: Database) -> None:
         by_state = {state: StudyKey(f"1.2.{n}#1") for n, state in enumerate(StudyState)}

@@ -12,6 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 
@@ -146,7 +147,11 @@ def test_a_worker_of_another_host_with_the_same_slot_is_refused(
         database_url=fresh_postgres_url,
         lease_seconds=LEASE_SECONDS,
     )
+    second = replace(first, folder=tmp_path / "second")
     with running(first):
+        # As if both had one folder of a server, or one bucket.
+        (second.folder / "data").mkdir(parents=True)
+        copyfile(first.folder / "data/installation", second.folder / "data/installation")
         with pytest.raises(AssertionError, match=r"give each its own node\.slot"):
-            replace(first, folder=tmp_path / "second").start()
+            second.start()
         assert first.stop() == 0

@@ -304,4 +304,4 @@ def test_a_folder_that_was_removed_is_made_again(store: FileStore) -> None:
 
 
 def test_free_room_is_that_of_the_disk(store: FileStore) -> None:
-    assert 0 < store.free_bytes() < 2**60
+    assert 0 < store.room().free_bytes < 2**60

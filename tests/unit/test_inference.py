@@ -7,7 +7,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -124,6 +124,20 @@ def test_without_a_gpu_nothing_is_printed_and_the_cpu_runs(
     assert capfd.readouterr().err == ""
 
 
+def test_the_graphs_go_to_the_chosen_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def session(graph: bytes, options: object, providers: list[object]) -> NoReturn:
+        asked.append(providers[0])
+        raise RuntimeError("no card here")
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", session)
+    with pytest.raises(UnusableModel):
+        inference.load(inference.default_folder(), provider=inference.Provider.CUDA, device=1)
+    options = {"device_id": "1"} | inference.cuda_options(Precision.FP32)
+    assert asked == [(inference.CUDA, options)]
+
+
 def test_a_hidden_gpu_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "")
     assert not inference.gpu_is_visible()
@@ -213,7 +227,8 @@ def test_int8_is_for_processors() -> None:
 def test_cuda_rounds_to_tf32_only_where_a_folder_says_so() -> None:
     for precision, rounds in ((Precision.FP32, "0"), (Precision.FP16, "0"), (Precision.TF32, "1")):
         assert inference.cuda_options(precision)["use_tf32"] == rounds
-        wanted = [(inference.CUDA, inference.cuda_options(precision)), inference.CPU]
+        options = {"device_id": "0"} | inference.cuda_options(precision)
+        wanted = [(inference.CUDA, options), inference.CPU]
         assert inference.wanted_providers(Provider.CUDA, precision) == wanted
 
 

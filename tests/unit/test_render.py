@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 import builders
-from agent.imaging import colours, render, sheet
+from agent.imaging import colours, render
 from agent.imaging.render import Painter
 from agent.imaging.results import Findings
 from agent.imaging.volume import Volume
@@ -149,11 +149,3 @@ def test_the_grey_of_a_value_is_the_same_on_all_slices(volume: Volume, findings:
     painter = Painter(replace(volume, voxels=voxels), builders.findings(volume, abnormal=False))
     np.testing.assert_array_equal(np.asarray(painter.plain(0)), np.asarray(painter.plain(11)))
     assert np.asarray(painter.plain(3)).mean() < 0.6 * np.asarray(painter.plain(0)).mean()
-
-
-def test_the_sheet_shows_the_most_anomalous_slices_in_true_proportions() -> None:
-    series = builders.flair_series(slices=6, rows=64, columns=32, spacing_mm=(20.0, 3.0, 3.0))
-    volume = builders.volume(series)
-    page = sheet.draw(volume, builders.findings(volume), heading="study", count=3)
-    assert page.shape == (2 * 400 + 2 * 44, 3 * 200 + 2 * 44, 3)
-    assert coloured(page)[444:].sum() > 3 * coloured(page)[44:444].sum()

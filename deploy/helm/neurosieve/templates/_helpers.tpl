@@ -50,6 +50,10 @@ volumes:
       claimName: {{ include "neurosieve.claim" . }}
   - name: temporary
     emptyDir: {}
+  {{- if .Values.files.url }}
+  - name: cache
+    emptyDir: {}
+  {{- end }}
   {{- with .Values.secretFiles.existingSecret }}
   - name: secrets
     secret:
@@ -80,6 +84,10 @@ volumeMounts:
     mountPath: /var/lib/neurosieve
   - name: temporary
     mountPath: /tmp
+  {{- if .Values.files.url }}
+  - name: cache
+    mountPath: /var/lib/neurosieve/data/cache
+  {{- end }}
   {{- if .Values.secretFiles.existingSecret }}
   - name: secrets
     mountPath: /etc/neurosieve-secrets
@@ -102,6 +110,28 @@ volumeMounts:
   value: /var/lib/neurosieve/data
 - name: NEUROSIEVE_LOG__FORMAT
   value: json
+{{- with .Values.files }}
+{{- if .url }}
+- name: NEUROSIEVE_NODE__FILES_URL
+  value: {{ .url | quote }}
+- name: NEUROSIEVE_NODE__FILES_ENDPOINT
+  value: {{ .endpoint | quote }}
+- name: NEUROSIEVE_NODE__FILES_REGION
+  value: {{ .region | quote }}
+- name: NEUROSIEVE_NODE__CACHE_GB
+  value: {{ .cacheGb | quote }}
+{{- $secret := .existingSecret }}
+{{- if $secret }}
+{{- range list "AWS_ACCESS_KEY_ID" "AWS_SECRET_ACCESS_KEY" }}
+- name: {{ . }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $secret }}
+      key: {{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- /* The pod's own name ends in its ordinal and outlives the pod: that is a slot. */ -}}
