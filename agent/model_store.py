@@ -74,7 +74,7 @@ class ModelStore:
         return folder
 
     def verify(self, version: ModelVersion) -> ModelDescription:
-        """What the folder of a version says, if both graphs are still those that were registered.
+        """What the folder of a version says, if its graphs are still those that were registered.
 
         Raises UnusableModel otherwise.
         """
@@ -82,6 +82,8 @@ class ModelStore:
         described = model_toml.describe(folder)
         inference.checked(folder / inference.GRAPH_FILE, described.sha256)
         inference.checked(folder / inference.BRAIN_FILE, described.brain_sha256)
+        serving = inference.serving_graph(folder, described)
+        inference.checked(serving, inference.sha256_of(serving, described))
         check_digest(described, version)
         self.check_sequence(described)
         return described

@@ -3,6 +3,7 @@
 import hashlib
 import tomllib
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,28 @@ from agent.imaging.traits import Trait
 FILE_NAME = "model.toml"
 
 
+class Precision(StrEnum):
+    """What a model's graphs calculate in. All but fp32 were measured beside fp32 when they were
+    made (`neurosieve-train precision`) and have thresholds of their own."""
+
+    FP32 = "fp32"
+    TF32 = "tf32"  # fp32 whose products CUDA rounds to 10 bits
+    FP16 = "fp16"
+    INT8 = "int8"  # convolutions of whole numbers, for processors
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelDescription:
     """What `model.toml` says. The two reference tuples hold scores of tumour-free calibration
-    slices and subjects, rising, from which p-values are read."""
+    slices and subjects, rising, from which p-values are read. `lean_sha256` is of the graph without
+    the maps that no weight asks for, which gives the same findings to the last bit."""
 
     name: str
     version: str
     sha256: str
     brain_sha256: str
+    lean_sha256: str | None = None
+    precision: Precision = Precision.FP32
     sequence: str
     plane: str
     size: int
@@ -42,8 +56,11 @@ class ModelDescription:
     @property
     def digest(self) -> str:
         """What names the model in results: SHA-256 over `sha256`, `brain_sha256`, the weights of
-        the maps and the limits of acceptance; with others the same graph answers otherwise."""
-        parts = (self.sha256, self.brain_sha256, repr(self.fusion), repr(self.acceptance))
+        the maps, the limits of acceptance and the precision; with others the same graph answers
+        otherwise."""
+        parts = [self.sha256, self.brain_sha256, repr(self.fusion), repr(self.acceptance)]
+        if self.precision is not Precision.FP32:
+            parts.append(self.precision)  # tf32 has the graphs of fp32
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -56,6 +73,20 @@ def describe(folder: Path) -> ModelDescription:
         raise UnusableModel(
             f"{folder / FILE_NAME} is incomplete or not TOML: {error!r}."
         ) from error
+
+
+def at_precision(folder: Path, wanted: Precision) -> Path:
+    """The folder of a model's wanted precision: itself, or the one of that name inside it."""
+    described = describe(folder)
+    if described.precision is wanted:
+        return folder
+    if (folder / wanted / FILE_NAME).is_file():
+        return folder / wanted
+    raise UnusableModel(
+        f"Model {described.name} {described.version} ({folder}) has no {wanted}: make it with "
+        f"`neurosieve-train precision {wanted} --model {folder} --data DATA`, or leave "
+        "model.precision out of the configuration."
+    )
 
 
 def read(path: Path) -> bytes:
@@ -78,6 +109,8 @@ def from_toml(values: dict[str, Any]) -> ModelDescription:
         version=model["version"],
         sha256=model["sha256"],
         brain_sha256=values["brain"]["sha256"],
+        lean_sha256=model.get("lean_sha256"),
+        precision=Precision(model.get("precision", Precision.FP32)),
         sequence=model["sequence"],
         plane=model["plane"],
         size=int(grid["size"]),

@@ -20,7 +20,7 @@ from agent.imaging.preprocess import ModelInput
 from agent.imaging.results import Findings, NotAnalysed
 from agent.imaging.scoring import Maps
 from agent.imaging.volume import Volume
-from agent.inference import BATCH, AnomalyModel
+from agent.inference import AnomalyModel
 from agent.model_toml import ModelDescription
 
 
@@ -108,10 +108,10 @@ def run_in_batches(
     """The model's maps for all slices, with progress after each batch."""
     count = len(prepared.slices)
     parts = []
-    for start in range(0, count, BATCH):
-        chosen = slice(start, start + BATCH)
+    for start in range(0, count, model.batch):
+        chosen = slice(start, start + model.batch)
         parts.append(model.run(prepared.slices[chosen], prepared.positions[chosen]))
-        report(min(1.0, (start + BATCH) / count))
+        report(min(1.0, (start + model.batch) / count))
     return scoring.joined(parts)
 
 

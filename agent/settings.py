@@ -249,6 +249,7 @@ class ModelSettings(Section):
     """Which model runs, and where."""
 
     folder: Path | None = None  # active from the first start on; None: the shipped one
+    precision: Literal["fp32", "tf32", "fp16", "int8"] | None = None  # None: as the folder is
     provider: Literal["auto", "cpu", "cuda"] = "auto"
     device: int = Field(default=0, ge=0)  # which card of this machine, as nvidia-smi counts them
     threads: int | None = Field(default=None, ge=1)

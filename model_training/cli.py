@@ -12,6 +12,7 @@ from model_training.brain.command import app as brain_app
 from model_training.devices import Device, DeviceOption
 from model_training.image_sets.audit_command import audit
 from model_training.image_sets.images_command import images
+from model_training.precisions.command import precision
 from model_training.prepare.command import prepare
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -147,6 +148,7 @@ def compare(
 
 
 app.command()(prepare)
+app.command()(precision)
 app.command()(ablation)
 app.command()(audit)
 app.command()(images)

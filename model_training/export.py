@@ -20,6 +20,7 @@ from model_training.config import Recipe
 from model_training.data import SliceSet
 from model_training.evaluation.examine import MODEL
 from model_training.graph import ShippedGraph
+from model_training.precisions import lean
 
 OPSET = 18
 # Largest differences from torch; the deviations divide by small numbers.
@@ -48,7 +49,8 @@ def export(
     if origin is not None:
         text += f'continues = "{origin}"  # sha256 of the graph whose weights training began with\n'
     (folder / model_toml.FILE_NAME).write_text(text, encoding="utf-8")
-    model = inference.load(folder, provider=inference.Provider.CPU)
+    model = inference.load(folder, provider=inference.Provider.CPU, every_map=True)
+    lean.add(folder)
     image = slices.images[:5].astype(np.float32)
     return check_parity(graph, model.run(image, slices.positions[:5]), image, slices.positions[:5])
 

@@ -26,7 +26,7 @@ class Store(Protocol):
     def keep_image(
         self, study_uid: str, content_sha256: str, parts: Sequence[bytes | memoryview]
     ) -> tuple[str, bool]:
-        """Keep a received image under the digest of its content; its path, and whether it is new."""
+        """Keep an image under the digest of its content; its path, and whether it is new here."""
 
     def keep_result(self, key: StudyKey, name: str, data: bytes) -> StoredFile:
         """Keep a result file of a revision, in the place of an older one of that name."""

@@ -4,13 +4,14 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
-from agent import inference
+from agent import inference, model_toml
 from agent.bootstrap.kept import Storage, open_objects
 from agent.dicom import series
 from agent.drift import Rule
 from agent.drift_watch import DriftWatch, Hold, never
 from agent.inference import OnnxModel, Provider
 from agent.model_store import ModelStore
+from agent.model_toml import Precision
 from agent.models_in_use import Models
 from agent.settings import Settings
 from storage import activations, registry
@@ -21,8 +22,10 @@ logger = logging.getLogger(__name__)
 
 
 def model_folder(settings: Settings) -> Path:
-    """The configured model, or the one that is shipped."""
-    return settings.model.folder or inference.default_folder()
+    """The configured model, or the one that is shipped, at the configured precision."""
+    folder = settings.model.folder or inference.default_folder()
+    wanted = settings.model.precision
+    return folder if wanted is None else model_toml.at_precision(folder, Precision(wanted))
 
 
 def load_model(settings: Settings) -> OnnxModel:
@@ -53,8 +56,8 @@ def model_store(settings: Settings) -> ModelStore:
 def open_models(settings: Settings, storage: Storage) -> Models:
     """The models of this node. The first time, the configured one becomes active."""
     store = model_store(settings)
-    configured = settings.model.folder
-    origin = Origin.SHIPPED if configured is None else Origin.CONFIGURED
+    configured = settings.model.folder or settings.model.precision
+    origin = Origin.SHIPPED if settings.model.folder is None else Origin.CONFIGURED
     version = store.adopt(model_folder(settings), origin)
     with storage.database.begin() as session:
         known = registry.register(session, version)
@@ -66,7 +69,7 @@ def open_models(settings: Settings, storage: Storage) -> Models:
             )
     if configured is not None and current.label != known.label:
         logger.warning(
-            "model.folder names %s, but %s was made active on %s and reads studies; "
+            "the configuration names %s, but %s was made active on %s and reads studies; "
             "`neurosieve models activate` changes that",
             known.label,
             current.label,

@@ -66,7 +66,7 @@ def without_scalp(
     area = morphology.areas(brain)
     if head.all() or not area.any():
         return brain
-    depth = ndimage.distance_transform_edt(head, sampling=spacing_mm)
+    depth = morphology.depth_in_volume_mm(head, spacing_mm)
     wide = brain & (area >= WIDE_SHARE * area.max())[:, None, None]
     shallow = brain & (depth < np.percentile(depth[wide], SHALLOW_PERCENT))
     smooth = ndimage.gaussian_filter(voxels, (0, 1.0, 1.0))

@@ -31,9 +31,9 @@ def ribbon(image: Image, brain: Mask, spacing_mm: Spacing) -> float:
     number where there is too little of either.
     """
     relative = image / np.median(image[brain])
-    depth = morphology.depth_mm(morphology.filled(brain), spacing_mm)
+    inner = morphology.eroded(morphology.filled(brain), EDGE_MM, spacing_mm)
     away = fluid_mm((relative < FLUID) | ~brain, spacing_mm)
-    tissue = brain & (depth > EDGE_MM) & (relative > FLUID) & (relative < LESION)
+    tissue = brain & inner & (relative > FLUID) & (relative < LESION)
     cortex = relative[tissue & (away > CORTEX_MM[0]) & (away <= CORTEX_MM[1])]
     deep = relative[tissue & (away > DEEP_MM)]
     if min(cortex.size, deep.size) < LEAST_VOXELS:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
+from agent.imaging import morphology
 from agent.imaging.results import Region
 from agent.imaging.volume import Volume
 
@@ -37,8 +38,7 @@ def regions(
     slice threshold.
     """
     above = anomaly_map > thresholds.pixel
-    solid = np.stack([ndimage.binary_fill_holes(part) for part in above])
-    pieces, _ = ndimage.label(solid)
+    pieces, _ = ndimage.label(morphology.filled(above))
     sizes = np.bincount(pieces.ravel())
     touched = np.unique(pieces[slice_anomalous])
     kept = [

@@ -58,7 +58,7 @@ def ventricles(image: Image, inside: Mask, prepared: ModelInput) -> Mask:
     spacing_mm = prepared.spacing_mm
     at_height = (prepared.positions >= LOWEST) & (prepared.positions <= HIGHEST)
     whole = morphology.filled(prepared.brain & at_height[:, None, None])
-    central = morphology.depth_mm(whole, spacing_mm) > CENTRAL_MM
+    central = morphology.eroded(whole, CENTRAL_MM, spacing_mm)
     smooth = ndimage.gaussian_filter(image, (0, 0.7, 0.7))
     dark = (smooth < FLUID_SHARE * TISSUE_VALUE) & inside & central
     pieces, _ = ndimage.label(morphology.opened(dark, FISSURE_MM, spacing_mm))

@@ -59,7 +59,7 @@ def evaluate(
     of = Split(split)
     places = places_for(run_folder, model_folder, of)
     recipe = config.load(run_folder / runs.RECIPE_FILE)
-    model = inference.load(model_folder, provider=inference.Provider.CPU)
+    model = inference.load(model_folder, provider=inference.Provider.CPU, every_map=True)
     command = (
         f"neurosieve-train evaluate --run {run_folder.name} --data {data_folder.name} "
         f"--model {model_folder.name}{'' if of == Split.TEST else f' --split {of}'}"

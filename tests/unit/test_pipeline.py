@@ -23,6 +23,7 @@ class BrighterThanBrain:
     """A model that restores every voxel to brain tissue."""
 
     runtime = "numpy"
+    batch = 16
 
     def __init__(self) -> None:
         self.description: ModelDescription = dataclasses.replace(
@@ -38,7 +39,7 @@ class BrighterThanBrain:
         return shipped.brain_net()(slices)
 
     def run(self, slices: NDArray[np.float32], positions: NDArray[np.float32]) -> Maps:
-        assert len(slices) == len(positions) <= inference.BATCH
+        assert len(slices) == len(positions) <= self.batch
         residual = np.maximum(slices[:, 0] - 0.4, 0)
         return shipped.maps(
             residual.shape,
