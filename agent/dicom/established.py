@@ -7,7 +7,7 @@ be sent, the second for messages, release and abort. Before and after an associa
 """
 
 import contextlib
-import select
+import selectors
 import socket
 import ssl
 import threading
@@ -37,6 +37,8 @@ class Established:
         self._wake, self._woken = socket.socketpair()
         for one in (self._wake, self._woken):
             one.setblocking(False)
+        self._waiting = selectors.DefaultSelector()
+        self._waiting.register(self._woken, selectors.EVENT_READ)
         self._sending = threading.Lock()
         self._look_otherwise = self._dul._is_transport_event
         self._send_primitive = self._dul.send_pdu
@@ -84,6 +86,7 @@ class Established:
     def close(self) -> None:
         """The upper layer has ended: its user does not wait any more."""
         self._news.tell()
+        self._waiting.close()
         self._wake.close()
         self._woken.close()
 
@@ -106,11 +109,13 @@ class Established:
             return True  # reading will show that it has ended
         if isinstance(connection, ssl.SSLSocket) and connection.pending():
             return True
-        readable, _, _ = select.select([connection, self._woken], [], [], LOOK_SECONDS)
-        if self._woken in readable:
+        if connection not in self._waiting.get_map():
+            self._waiting.register(connection, selectors.EVENT_READ)
+        ready = [key.fileobj for key, _ in self._waiting.select(LOOK_SECONDS)]
+        if self._woken in ready:
             self._woken.recv(4096)
             return False
-        return bool(readable)
+        return bool(ready)
 
 
 class _News(threading.Event):
