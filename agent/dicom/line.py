@@ -8,6 +8,7 @@ association with A-ABORT (PS3.8 9.3.8) and one line in the log.
 import contextlib
 import logging
 import socket
+import threading
 import time
 from collections.abc import Callable
 
@@ -190,7 +191,8 @@ class Line:
             finally:
                 self._message.close()
                 self._stores.forget()
-                self._established.close()
+                if threading.current_thread() is self._dul:  # the one that waits in it
+                    self._established.close()
 
         return guarded
 
