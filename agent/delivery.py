@@ -16,7 +16,7 @@ from storage.database import Database
 from storage.records import (
     TERMINAL_STATES,
     DeliveryState,
-    ResultObject,
+    Priority,
     StudyKey,
     StudyState,
 )
@@ -66,7 +66,7 @@ class DeliverySteps:
         return self.confirmation.confirm(key, peer)
 
     def _store(
-        self, key: StudyKey, missing: Sequence[ResultObject], peer: transport.AnyDestination
+        self, key: StudyKey, missing: Sequence[sender.SendItem], peer: transport.AnyDestination
     ) -> str:
         destination = peer.name
         outcomes = self._send(missing, peer)
@@ -98,9 +98,10 @@ class DeliverySteps:
             extra={"action": "study_failed", "study": key},
         )
 
-    def _missing(self, key: StudyKey, destination: str) -> list[ResultObject]:
+    def _missing(self, key: StudyKey, destination: str) -> list[sender.SendItem]:
         with self.database.read() as session:
-            if studies.get(session, key).state in TERMINAL_STATES:
+            study = studies.get(session, key)
+            if study.state in TERMINAL_STATES:
                 return []
             wanted = {
                 delivery.sop_uid
@@ -108,20 +109,22 @@ class DeliverySteps:
                 if delivery.destination == destination
                 and delivery.state is not DeliveryState.STORED
             }
-            return [one for one in results.objects_of(session, key) if one.sop_uid in wanted]
-
-    def _send(
-        self, objects: Sequence[ResultObject], peer: transport.AnyDestination
-    ) -> list[sender.SendOutcome]:
-        items = [
+            objects = [one for one in results.objects_of(session, key) if one.sop_uid in wanted]
+        paths = self.store.paths_of(item.path for item in objects)
+        return [
             sender.SendItem(
-                path=self.store.path_of(item.path),
+                path=path,
                 sop_uid=item.sop_uid,
                 sop_class_uid=item.sop_class_uid,
                 transfer_syntax_uid=item.transfer_syntax_uid,
+                urgent=study.priority is Priority.STAT,
             )
-            for item in objects
+            for item, path in zip(objects, paths, strict=True)
         ]
+
+    def _send(
+        self, items: Sequence[sender.SendItem], peer: transport.AnyDestination
+    ) -> list[sender.SendOutcome]:
         try:
             return transport.send(items, peer, calling_ae=self.calling_ae)
         except PeerError as error:
@@ -129,7 +132,7 @@ class DeliverySteps:
                 sender.SendOutcome(
                     sop_uid=item.sop_uid, stored=False, status=None, message=str(error)
                 )
-                for item in objects
+                for item in items
             ]
 
     def _note(

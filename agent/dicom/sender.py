@@ -25,6 +25,9 @@ _NO_ANSWER = "The peer did not answer."
 _MAXIMUM_MESSAGE_ID = 0xFFFF
 
 
+_MEDIUM, _HIGH = 0, 1  # Priority (0000,0700) of a C-STORE request
+
+
 @dataclass(frozen=True, kw_only=True)
 class SendItem:
     """A DICOM file (PS3.10) and what its header says, so that it need not be opened to plan."""
@@ -33,6 +36,7 @@ class SendItem:
     sop_uid: SopUid
     sop_class_uid: str
     transfer_syntax_uid: str
+    urgent: bool = False
 
     @property
     def context(self) -> tuple[str, str]:
@@ -149,7 +153,9 @@ def _send_file(association: Association, file: SendItem, message_id: int) -> Sen
         return _not_stored(file, None, "The peer does not accept {} in {}.".format(*names))
     if not association.is_established:
         return _not_stored(file, None, "The association was lost before this file was stored.")
-    return _outcome(file, association.send_c_store(file.path, msg_id=message_id))
+    priority = _HIGH if file.urgent else _MEDIUM
+    answer = association.send_c_store(file.path, msg_id=message_id, priority=priority)
+    return _outcome(file, answer)
 
 
 def _outcome(file: SendItem, answer: Dataset) -> SendOutcome:

@@ -59,6 +59,7 @@ class Report:
     benchmark: str
     figures: Sequence[Figure]
     missing: Sequence[str] = ()  # peers that are not installed here, each with what to install
+    command: str = field(default_factory=lambda: command())
     machine: str = field(default_factory=lambda: machine())
     measured_at: str = field(default_factory=lambda: f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
     version: str = field(default_factory=lambda: metadata.version("neurosieve"))
@@ -129,8 +130,7 @@ def tables(folder: Path) -> str:
     """A table for each benchmark whose JSON file is there, with where and when it was measured."""
     reports = [from_json(file.read_text("utf-8")) for file in sorted(folder.glob("*.json"))]
     return "\n".join(
-        f"`neurosieve bench {one.benchmark}` on {one.machine}; {one.measured_at}\n\n{table(one)}\n"
-        for one in reports
+        f"`{one.command}` on {one.machine}; {one.measured_at}\n\n{table(one)}\n" for one in reports
     )
 
 
@@ -159,6 +159,16 @@ def _plain(value: float) -> str:
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def command() -> str:
+    """What was typed to measure this, without the place of the figures."""
+    words = list(sys.argv[1:])
+    if "--json" in words:
+        place = words.index("--json")
+        del words[place : place + 2]
+    script = Path(sys.argv[0]).name
+    return " ".join(["python", f"tests/benchmarks/{script}", *words])
 
 
 def machine() -> str:

@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, AllStoragePresentationContexts, evt
 
 import builders
-from agent.dicom import part10, sender
+from agent.dicom import part10, sender, wire
 from agent.dicom.peer import Destination
 from agent.dicom.sender import SendItem
 from agent.errors import PeerError
@@ -67,6 +68,19 @@ def test_files_are_sent_as_they_lie_on_disk(tmp_path: Path) -> None:
         (item.sop_uid, True, 0x0000) for item in items
     ]
     assert arrived == [bytes(part10.parse(item.path.read_bytes()).encoded) for item in items]
+
+
+def test_results_of_an_urgent_study_go_with_high_priority(tmp_path: Path) -> None:
+    priorities: list[int] = []
+
+    def note(event: evt.Event) -> int:
+        priorities.append(wire.store_request(event).Priority or 0)
+        return 0x0000
+
+    usual, urgent = images(tmp_path)
+    with peer(note) as destination:
+        sender.send([usual, replace(urgent, urgent=True)], destination, calling_ae="NODE")
+    assert priorities == [0, 1]  # medium, high (PS3.7 9.3.1.1)
 
 
 def test_exactly_the_contexts_of_the_files_are_proposed(tmp_path: Path) -> None:
