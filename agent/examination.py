@@ -51,6 +51,11 @@ class Reading:
         """The study all headers belong to."""
         return StudyUid(str(self.headers[0].StudyInstanceUID))
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether its images are in memory or its files still here: a bucket's copies may go."""
+        return "loaded" in vars(self) or all(path.exists() for path in self.paths)
+
     @cached_property
     def loaded(self) -> volumes.LoadedSeries:
         """The images of the chosen series, read when they are first asked for.

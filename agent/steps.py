@@ -177,8 +177,7 @@ class AnalysisSteps:
             instances = studies.instances_of(session, key)
         digest = examination.input_digest(key, instances)
         reading = self.readings.get(digest)
-        # A bucket's copies on this machine may be gone by now.
-        if reading is None or not all(path.exists() for path in reading.paths):
+        if reading is None or not reading.is_at_hand:
             paths = self.store.paths_of(instance.path for instance in instances)
             reading = examination.read(paths, self.rules)
             if not reading.damaged:  # the next try may find the disk well again

@@ -109,6 +109,12 @@ def retention(settings: Settings, storage: Storage, *, dry_run: bool = False) ->
     )
 
 
+def _lie_together(storage: Storage) -> bool:
+    """Whether database and files are one folder, so that they cannot be of two installations."""
+    on_sqlite = storage.database.engine.dialect.name == "sqlite"
+    return on_sqlite and isinstance(storage.store, FileStore)
+
+
 def installation(storage: Storage) -> uuid.UUID:
     """The identity under which UIDs are made; written once, then never changed.
 
@@ -117,7 +123,7 @@ def installation(storage: Storage) -> uuid.UUID:
     """
     with storage.database.read() as session:
         told = installations.identity(session)
-    if told is not None and storage.store.identity() is None:
+    if told is not None and storage.store.identity() is None and not _lie_together(storage):
         raise ConfigurationError(_OTHER_FILES)
     kept = storage.store.keep_identity(told or str(uuid.uuid4()))
     with storage.database.begin() as session:

@@ -330,7 +330,7 @@ def test_restarts_that_fetch_what_is_here_hold_up_nothing(
     source.held = images()
     source.unsendable = {source.held[-1].SOPInstanceUID}
     asked = [source_at(source, may_move=True)]
-    limits = Times(quiet_seconds=0.3, wait_seconds=4.0)
+    limits = Times(quiet_seconds=0.6, wait_seconds=4.0)
     send(source.held[:-1], node)
     began = time.monotonic()
     completed: list[Study] = []

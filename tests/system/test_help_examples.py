@@ -82,7 +82,7 @@ ENDING = {
     "retention run": Ends(says="Nothing is to go"),
     "audit export": Ends(says="events are in audit.xml", leaves="audit.xml"),
 }
-OF_THEIR_OWN = ("demo", "serve", "listen", "work", "status", "retrain")  # processes
+OF_THEIR_OWN = ("demo", "serve", "listen", "work", "status", "retrain", "bench")  # processes
 
 
 # By the path of the command, without the program's name.

@@ -218,8 +218,9 @@ def vouched(node: RunningNode, sent: list[Dataset]) -> set[str]:
     ]
     with commitment.asked(
         node.address, str(generate_uid()), references, calling_ae="PACS", take=told.put
-    ):
-        return {str(uid) for uid in told.get(timeout=20).committed}
+    ) as opened:
+        opened.wait(lambda: not told.empty(), seconds=20)
+        return {str(uid) for uid in told.get(block=False).committed}
 
 
 def first_begun(workers: list[RunningNode]) -> object:

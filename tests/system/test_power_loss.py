@@ -3,12 +3,14 @@
 A real file system on a disk of its own drops all that was not synced, the database's files too.
 """
 
+import uuid
 from pathlib import Path
 
 import pytest
 
 import power
 from disks import power_disk
+from storage.files import FileStore
 
 pytestmark = pytest.mark.slow
 
@@ -46,5 +48,7 @@ def test_a_store_that_does_not_sync_is_caught(
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'patch'}:{repository}")
     folder = tmp_path / "node"
     with power_disk(folder / "data", tmp_path / "disk.img") as disk:
+        # Synced, because without its identity the node would not start again.
+        FileStore(folder / "data", reserve_bytes=0).keep_identity(str(uuid.uuid4()))
         _, gone = power.lost(folder, disk, seed=4)
     assert gone
