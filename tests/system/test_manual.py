@@ -40,6 +40,7 @@ def test_the_manual_leads_from_nothing_to_a_rollback(tmp_path: Path, shared_data
         text = re.sub(rf"\b{port}\b", str(free_port()), text)
     environment = os.environ | {
         "NEUROSIEVE_STATUS__PORT": str(free_port()),
+        "NEUROSIEVE_NODE__WATERMARK_PERCENT": "100",  # whatever else fills this disk
         "TCP_NODELAY": "1",
         "PYTHONPATH": str(ROOT),
     }
