@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import hashlib
 import os
 import threading
 import time
@@ -17,7 +16,7 @@ from storage.durable import PART
 from storage.errors import NotFound, StorageError, StoreFull
 from storage.records import StoredFile, StudyKey
 from storage.room import NO_WATERMARK, Room
-from storage.store import CLAIM_SECONDS
+from storage.store import CLAIM_SECONDS, described, recent
 
 BYTES_PER_GB = 1_000_000_000
 
@@ -75,9 +74,7 @@ class FileStore:
         relative = self.result_path(key, name)
         self._make_folder((self.root / relative).parent)
         self._write(relative, [data])
-        return StoredFile(
-            path=relative, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data)
-        )
+        return described(relative, data)
 
     @contextmanager
     def keeping_results(self, key: StudyKey) -> Iterator[Callable[[str, bytes], StoredFile]]:
@@ -90,9 +87,7 @@ class FileStore:
         def keep(name: str, data: bytes) -> StoredFile:
             relative = self.result_path(key, name)
             self._add(group, self.root / relative, data)
-            return StoredFile(
-                path=relative, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data)
-            )
+            return described(relative, data)
 
         try:
             yield keep
@@ -149,12 +144,8 @@ class FileStore:
     def image_folders(self, *, within_seconds: float | None = None) -> Iterator[str]:
         """The folders of studies, or of those that took a file so shortly before the newest one."""
         if within_seconds is None:
-            yield from (name for name, _ in self._folders())
-            return
-        newest = max((changed_at for _, changed_at in self._folders()), default=0.0)
-        for name, changed_at in self._folders():
-            if changed_at >= newest - within_seconds:
-                yield name
+            return (name for name, _ in self._folders())
+        return recent(dict(self._folders()), within_seconds)
 
     def image_folder(self, study_uid: str) -> str:
         """The folder of a study's images, whether it is here or not."""
@@ -168,13 +159,6 @@ class FileStore:
             for folder in folders:
                 if folder.is_dir():
                     yield folder.name, folder.stat().st_mtime
-
-    def is_left_over(self, relative: str, removed_at: datetime | None) -> bool:
-        """Whether a file is one that was noted as removed then, and not one that came again."""
-        if removed_at is None:
-            return False
-        came_at = self.came_at(relative)
-        return came_at is None or came_at.timestamp() < removed_at.timestamp() - CLAIM_SECONDS
 
     def came_at(self, relative: str) -> datetime | None:
         """When an image came, or came again; None where it is not here."""

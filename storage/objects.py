@@ -1,6 +1,5 @@
 """A store of files in a bucket, with copies on this machine for those who read them."""
 
-import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +14,7 @@ from storage.cache import Cache
 from storage.errors import StorageError
 from storage.records import StoredFile, StudyKey
 from storage.room import NO_WATERMARK, Room
-from storage.store import CLAIM_SECONDS
+from storage.store import CLAIM_SECONDS, described, recent
 
 CACHE_FOLDER = "cache"
 AT_ONCE = 8  # objects that are fetched at the same time
@@ -49,7 +48,7 @@ class ObjectStore:
         """Keep a result file of a revision, in the place of an older one of that name."""
         path = self.result_path(key, name)
         self.bucket.put(path, data)
-        return StoredFile(path=path, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+        return described(path, data)
 
     @contextmanager
     def keeping_results(self, key: StudyKey) -> Iterator[Callable[[str, bytes], StoredFile]]:
@@ -100,10 +99,7 @@ class ObjectStore:
         for entry in self.bucket.entries(places.IMAGES):
             folder = PurePosixPath(entry.name).parent.name
             changed_at[folder] = max(changed_at.get(folder, 0.0), entry.changed_at.timestamp())
-        newest = max(changed_at.values(), default=0.0)
-        for folder, at in changed_at.items():
-            if within_seconds is None or at >= newest - within_seconds:
-                yield folder
+        return iter(changed_at) if within_seconds is None else recent(changed_at, within_seconds)
 
     def image_folder(self, study_uid: str) -> str:
         """The folder of a study's images, whether it is here or not."""
@@ -113,13 +109,6 @@ class ObjectStore:
         """When an image came, or came again; None where it is not here."""
         entry = self.bucket.look_up(relative)
         return entry.changed_at if entry else None
-
-    def is_left_over(self, relative: str, removed_at: datetime | None) -> bool:
-        """Whether a file is one that was noted as removed then, and not one that came again."""
-        if removed_at is None:
-            return False
-        came_at = self.came_at(relative)
-        return came_at is None or came_at.timestamp() < removed_at.timestamp() - CLAIM_SECONDS
 
     def size_of(self, relative: str) -> int:
         """How many bytes a stored file takes; 0 where it is not here."""

@@ -4,7 +4,8 @@ Every path that a store gives or takes is relative, with forward slashes. Whatev
 a loss of power from the moment the call returns.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -66,9 +67,6 @@ class Store(Protocol):
     def came_at(self, relative: str) -> datetime | None:
         """When an image came, or came again; None where it is not here."""
 
-    def is_left_over(self, relative: str, removed_at: datetime | None) -> bool:
-        """Whether a file is one that was noted as removed then, and not one that came again."""
-
     def size_of(self, relative: str) -> int:
         """How many bytes a stored file takes; 0 where it is not here."""
 
@@ -101,3 +99,22 @@ class Store(Protocol):
 
     def room(self, *, more_free_bytes: int = 0) -> Room:
         """What is left on the disk of the data folder, or would be if so much went."""
+
+
+def described(relative: str, data: bytes) -> StoredFile:
+    """What a store says of a file with these bytes."""
+    return StoredFile(path=relative, sha256=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+
+
+def recent(changed_at: Mapping[str, float], within_seconds: float) -> Iterator[str]:
+    """The folders that changed (s since the epoch) so shortly before the newest one."""
+    oldest = max(changed_at.values(), default=0.0) - within_seconds
+    return (folder for folder, at in changed_at.items() if at >= oldest)
+
+
+def is_left_over(store: Store, relative: str, removed_at: datetime | None) -> bool:
+    """Whether a file is one that was noted as removed then, and not one that came again."""
+    if removed_at is None:
+        return False
+    came_at = store.came_at(relative)
+    return came_at is None or came_at.timestamp() < removed_at.timestamp() - CLAIM_SECONDS

@@ -13,7 +13,7 @@ from storage import studies
 from storage.database import Database
 from storage.errors import Conflict, DamagedFile, NotFound, StorageError
 from storage.records import Instance
-from storage.store import Store
+from storage.store import Store, is_left_over
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def _unrecorded(store: Store, database: Database, paths: Sequence[str]) -> list[
     return [
         path
         for path in paths
-        if path not in recorded and not store.is_left_over(path, removed.get(path))
+        if path not in recorded and not is_left_over(store, path, removed.get(path))
     ]
 
 

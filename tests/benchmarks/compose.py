@@ -96,14 +96,8 @@ def run(build: Callable[[Analysed], int], file: Path, out: "Queue[Taken]") -> No
     used = time.process_time()
     size = build(case)
     seconds = time.process_time() - used
-    peak = peak_mb()
+    peak = harness.peak_mb("self")
     out.put(Taken(seconds, peak, size / 1e6))
-
-
-def peak_mb() -> float:
-    """The most memory this process has had; getrusage would count its parent's as well."""
-    status = Path("/proc/self/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1e3
 
 
 def main() -> int:

@@ -171,6 +171,12 @@ def command() -> str:
     return " ".join(["python", f"tests/benchmarks/{script}", *words])
 
 
+def peak_mb(process: int | str) -> float:
+    """The most memory a process has had, "self" for this one; getrusage counts parents as well."""
+    status = Path(f"/proc/{process}/status").read_text("utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1e3
+
+
 def machine() -> str:
     """What the figures hold for: processor, cores, card, system, Python."""
     parts = [_processor(), f"{os.cpu_count()} cores", *_cards(), platform.system()]

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import builders
-from benchmarks.harness import OURS, QUICK_ENVIRONMENT
+from benchmarks.harness import OURS, QUICK_ENVIRONMENT, peak_mb
 from orthanc import free_port, running_orthanc
 from running import RunningNode, running
 
@@ -45,9 +45,7 @@ class Receiver:
 
     def peak_megabytes(self) -> float:
         """The most memory it ever held."""
-        status = Path(f"/proc/{self.pid}/status").read_text("utf-8")
-        (kilobytes,) = re.findall(r"VmHWM:\s+(\d+) kB", status)
-        return int(kilobytes) / 1000
+        return peak_mb(self.pid)
 
     def syncs(self, work: Callable[[], object]) -> int:
         """How often it calls fsync and fdatasync meanwhile; needs strace and the right to trace."""

@@ -284,10 +284,9 @@ def _ticks(node: RunningNode) -> int:
 
 
 def peak_mb(node: RunningNode) -> float:
-    """The most memory the process ever had."""
+    """The most memory the node's process ever had."""
     assert node.process is not None
-    status = Path(f"/proc/{node.process.pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1e3
+    return harness.peak_mb(node.process.pid)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from storage.bucket import Address, Bucket
 from storage.errors import DamagedFile, NotFound, StorageError
 from storage.objects import CACHE_FOLDER, ObjectStore
 from storage.records import StudyKey
-from storage.store import CLAIM_SECONDS
+from storage.store import CLAIM_SECONDS, is_left_over
 
 DATA: list[bytes | memoryview] = [b"header", memoryview(b"pixels")]
 CONTENT = hashlib.sha256(b"pixels").hexdigest()
@@ -123,10 +123,10 @@ def test_what_came_lately_is_not_removed_and_what_is_old_goes(
 def test_a_file_that_came_again_after_its_removal_is_no_left_over(store: ObjectStore) -> None:
     kept, _ = store.keep_image(UID, CONTENT, DATA)
     now = datetime.now(UTC)
-    assert not store.is_left_over(kept, None)
-    assert not store.is_left_over(kept, now)
-    assert store.is_left_over(kept, now + timedelta(seconds=CLAIM_SECONDS + 60))
-    assert store.is_left_over("images/none.dcm", now)
+    assert not is_left_over(store, kept, None)
+    assert not is_left_over(store, kept, now)
+    assert is_left_over(store, kept, now + timedelta(seconds=CLAIM_SECONDS + 60))
+    assert is_left_over(store, "images/none.dcm", now)
 
 
 def test_an_image_that_comes_again_while_it_is_removed_is_not_answered_with_success(

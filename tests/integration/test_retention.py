@@ -29,7 +29,7 @@ from storage.records import (
     StudyKey,
     StudyState,
 )
-from storage.store import CLAIM_SECONDS
+from storage.store import CLAIM_SECONDS, is_left_over
 
 UID = "1.2.3"
 KEY = StudyKey(f"{UID}#1")
@@ -266,7 +266,7 @@ def test_the_row_of_an_image_that_came_again_is_made_after_a_crash(
     with database.read() as session:
         assert studies.recorded_paths(session, [first.path]) == frozenset()
         removed = studies.removed_paths(session, [first.path])
-    assert not store.is_left_over(first.path, removed[first.path])
+    assert not is_left_over(store, first.path, removed[first.path])
 
 
 def test_a_study_without_images_is_not_read_again(database: Database, store: FileStore) -> None:
