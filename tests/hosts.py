@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-_NETWORK = "10.213.77"
+_NETWORK = f"10.213.{os.getpid() % 250}"  # test processes side by side have each their own
 _CHUNK = 65536
 
 
