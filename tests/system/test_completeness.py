@@ -105,11 +105,12 @@ def test_after_a_crash_the_source_is_asked_again(tmp_path: Path) -> None:
             peers=("[[peers]]", 'ae_title = "PACS"', f"port = {source.port}", 'ask = "find"'),
             quiet_seconds=LONG,
         )
-        source.held.append(copy.copy(images[0]))  # an image that is not there yet
+        source.held.append(copy.deepcopy(images[0]))  # an image that is not there yet
         source.held[-1].SOPInstanceUID = "1.2.3"
         with running(node):
             assert all(one.stored for one in sender.send(IMAGES, node.address))
-            wait_until(lambda: source.asked["SERIES"] > 0, timeout_seconds=20.0, what="a question")
+            node.wait_for_event("source_counted", timeout_seconds=20.0)
+            assert node.events("source_counted")[0]["held"] == len(IMAGES) + 1
             assert node.view().states == [StudyState.RECEIVING]
             node.kill()
             source.held.pop()  # it was deleted at the source
