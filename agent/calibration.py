@@ -17,7 +17,7 @@ from scipy import stats
 from agent import model_toml
 from agent.errors import ConfigurationError
 from agent.model_toml import ModelDescription
-from storage.records import ThresholdSet
+from storage.model_records import ThresholdSet
 
 _CONFIDENCE = 0.95
 _ROUNDING = 1e-9  # (n + 1)(1 - rate) is often whole but for the last bit

@@ -24,7 +24,8 @@ from agent.dicom.objects.context import ResultContext, form_of
 from agent.dicom.objects.profiles import MapValues, Profile, Slices
 from agent.examination import Examination, Reading
 from agent.imaging.results import Findings
-from storage.records import Analysis, ResultObject, Role, SopUid, StudyUid
+from storage.enums import Role
+from storage.records import Analysis, ResultObject, SopUid, StudyUid
 
 Objects = Iterator[tuple[Role, Dataset]]
 

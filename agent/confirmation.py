@@ -19,12 +19,10 @@ from agent.dicom.peer import Destination
 from agent.errors import BrokeOff, NotOffered, PeerError
 from storage import proofs, results, studies
 from storage.database import Database
+from storage.enums import TERMINAL_STATES, DeliveryState, Proof
 from storage.records import (
-    TERMINAL_STATES,
     Commitment,
     Delivery,
-    DeliveryState,
-    Proof,
     ResultObject,
     SeriesUid,
     SopUid,

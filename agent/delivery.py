@@ -13,13 +13,8 @@ from agent.dicom import sender, transport
 from agent.errors import PeerError
 from storage import results, studies
 from storage.database import Database
-from storage.records import (
-    TERMINAL_STATES,
-    DeliveryState,
-    Priority,
-    StudyKey,
-    StudyState,
-)
+from storage.enums import TERMINAL_STATES, DeliveryState, Priority, StudyState
+from storage.records import StudyKey
 from storage.store import Store
 
 logger = logging.getLogger(__name__)

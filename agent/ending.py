@@ -9,14 +9,9 @@ from agent.dicom.commitment_messages import Report
 from agent.imaging.results import Reason
 from storage import proofs, results, studies
 from storage.database import Database
+from storage.enums import Outcome, StudyState
 from storage.errors import Conflict
-from storage.records import (
-    Analysis,
-    Delivery,
-    Outcome,
-    StudyKey,
-    StudyState,
-)
+from storage.records import Analysis, Delivery, StudyKey
 
 logger = logging.getLogger(__name__)
 

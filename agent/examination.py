@@ -21,18 +21,8 @@ from agent.errors import UnreadableInput
 from agent.imaging import pattern
 from agent.imaging.results import Findings, NotAnalysed, Reason, Region
 from agent.inference import AnomalyModel
-from storage.records import (
-    Analysis,
-    Instance,
-    Lesion,
-    Level,
-    Outcome,
-    Pattern,
-    SeriesUid,
-    Side,
-    StudyKey,
-    StudyUid,
-)
+from storage.enums import Level, Outcome, Pattern, Side
+from storage.records import Analysis, Instance, Lesion, SeriesUid, StudyKey, StudyUid
 
 CODE_VERSION = metadata.version("neurosieve")
 

@@ -8,7 +8,9 @@ import numpy as np
 from agent import study_facts
 from agent.imaging.pattern import ALL_MASS_LIKE
 from agent.study_facts import StudyFacts
-from storage.records import Analysis, Lesion, Outcome, SeriesDecision, ThresholdSet
+from storage.enums import Outcome
+from storage.model_records import ThresholdSet
+from storage.records import Analysis, Lesion, SeriesDecision
 
 Sections = dict[str, list[str]]
 _TERMS = {

@@ -17,7 +17,7 @@ from agent.imaging.results import Findings, NotAnalysed, Pattern
 from agent.imaging.volume import Volume
 from agent.imaging.window import Window
 from agent.inference import AnomalyModel
-from storage.records import Outcome
+from storage.enums import Outcome
 
 DICOM_COLUMN = "sop_instance_uid"
 

@@ -8,7 +8,8 @@ from dbos import DBOS, DBOSClient, EnqueueOptions
 from sqlalchemy.orm import Session
 
 from storage.database import Database
-from storage.records import Priority, Study
+from storage.enums import Priority
+from storage.records import Study
 
 # Raise only when the list of steps changes and the queue has drained: a worker takes up runs of
 # its own version only.

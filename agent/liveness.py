@@ -18,9 +18,10 @@ from agent.errors import ConfigurationError
 from agent.jobs import TRAINING_QUEUE, Jobs, Run
 from storage import executors, studies
 from storage.database import Database, open_database
+from storage.enums import TERMINAL_STATES, StudyState
 from storage.errors import StorageError
 from storage.executors import Beat, Lease
-from storage.records import TERMINAL_STATES, Study, StudyState
+from storage.records import Study
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,8 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from storage import audit, feedback
-from storage.records import Feedback, Mark, Study
+from storage.enums import Mark
+from storage.records import Feedback, Study
 
 
 def mark(

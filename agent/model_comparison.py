@@ -8,7 +8,8 @@ import numpy as np
 from scipy import stats
 from scipy.optimize import linear_sum_assignment
 
-from storage.records import Analysis, Lesion, Mark, Outcome, StudyKey
+from storage.enums import Mark, Outcome
+from storage.records import Analysis, Lesion, StudyKey
 
 SAME_PLACE_MM = 20.0  # centroids closer than this are taken for the same lesion
 QUANTILES = (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -12,7 +12,8 @@ from filelock import FileLock
 from agent import inference, model_toml
 from agent.errors import UnusableModel
 from agent.model_toml import ModelDescription
-from storage.records import ModelVersion, Origin
+from storage.enums import Origin
+from storage.model_records import ModelVersion
 
 FOLDER = "models"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")

@@ -19,7 +19,8 @@ from agent.model_store import ModelStore
 from agent.model_toml import ModelDescription
 from storage import activations, registry, thresholds
 from storage.database import Database
-from storage.records import Analysis, ModelVersion, ThresholdSet
+from storage.model_records import ModelVersion, ThresholdSet
+from storage.records import Analysis
 
 MOST_LOADED = 3  # in force, on trial, and one that was named
 

@@ -23,20 +23,9 @@ from agent.inference import AnomalyModel
 from agent.lately import Lately
 from storage import results, studies
 from storage.database import Database
+from storage.enums import TERMINAL_STATES, Outcome, Role, StudyState
 from storage.errors import NotFound
-from storage.records import (
-    TERMINAL_STATES,
-    Analysis,
-    Outcome,
-    ResultObject,
-    Role,
-    SeriesUid,
-    SopUid,
-    StoredFile,
-    Study,
-    StudyKey,
-    StudyState,
-)
+from storage.records import Analysis, ResultObject, SeriesUid, SopUid, StoredFile, Study, StudyKey
 from storage.store import Store
 
 FINDINGS_FILE = "findings.npz"

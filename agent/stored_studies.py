@@ -14,7 +14,8 @@ from agent.inference import AnomalyModel
 from agent.model_toml import ModelDescription
 from storage import feedback, results, studies
 from storage.database import Database
-from storage.records import Analysis, Mark, Study, StudyKey
+from storage.enums import Mark
+from storage.records import Analysis, Study, StudyKey
 from storage.store import Store
 
 _KEYS = ("marked", "scanner", "since", "until")

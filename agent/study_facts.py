@@ -14,6 +14,7 @@ from agent.model_store import ModelStore
 from agent.model_toml import ModelDescription
 from storage import feedback, registry, results, retention, studies, thresholds
 from storage.errors import NotFound
+from storage.model_records import ThresholdSet
 from storage.records import (
     Analysis,
     Delivery,
@@ -23,7 +24,6 @@ from storage.records import (
     SeriesDecision,
     Study,
     StudyKey,
-    ThresholdSet,
 )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from agent import calibration, model_toml
 from agent.errors import ConfigurationError
 from agent.model_toml import ModelDescription
-from storage.records import ThresholdSet
+from storage.model_records import ThresholdSet
 
 HIGHEST_PIXEL = 4.0  # anomaly maps lie below this
 

@@ -13,8 +13,9 @@ from agent import training_order
 from agent.model_store import ModelStore
 from storage import audit, registry, training
 from storage.database import Database
+from storage.enums import Origin, TrainingState
 from storage.errors import Conflict
-from storage.records import Origin, TrainingRun, TrainingState
+from storage.model_records import TrainingRun
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,8 @@ from agent.stored_studies import Query
 from agent.training_order import Order
 from storage import audit, studies, training
 from storage.database import Database
-from storage.records import ModelVersion, TrainingRun, TrainingState
+from storage.enums import TrainingState
+from storage.model_records import ModelVersion, TrainingRun
 from storage.store import Store
 
 OWN_RECIPE = "retrain"  # that of the base model, on a shorter course

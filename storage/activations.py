@@ -10,8 +10,9 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from storage import registry, tables, thresholds
+from storage.enums import Change
 from storage.errors import Conflict
-from storage.records import Activation, Change, ModelVersion, ThresholdSet
+from storage.model_records import Activation, ModelVersion, ThresholdSet
 
 
 def in_force(session: Session) -> Activation | None:

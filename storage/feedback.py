@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Select, insert, select
 from sqlalchemy.orm import Session
 
 from storage import rows, tables
-from storage.records import Feedback, Mark, StudyKey, StudyUid
+from storage.enums import Mark
+from storage.records import Feedback, StudyKey, StudyUid
 
 
 def mark(session: Session, said: Feedback) -> None:

@@ -7,7 +7,8 @@ from sqlalchemy import ColumnElement, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from storage import rows, tables
-from storage.records import INCOMPLETE, DeliveryState, Outcome, Study, StudyState
+from storage.enums import DeliveryState, Outcome, StudyState
+from storage.records import INCOMPLETE, Study
 
 
 @dataclass(frozen=True, kw_only=True)

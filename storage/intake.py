@@ -10,16 +10,8 @@ from sqlalchemy import ColumnElement, and_, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from storage import rows, tables
-from storage.records import (
-    Instance,
-    Priority,
-    SeriesArrived,
-    SopUid,
-    Study,
-    StudyKey,
-    StudyState,
-    StudyUid,
-)
+from storage.enums import Priority, StudyState
+from storage.records import Instance, SeriesArrived, SopUid, Study, StudyKey, StudyUid
 
 FIRST_REVISION = 1
 

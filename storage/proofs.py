@@ -13,8 +13,9 @@ from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from storage import rows, tables
+from storage.enums import DeliveryState, Proof
 from storage.errors import NotFound
-from storage.records import Commitment, DeliveryState, Proof, SopUid, StudyKey
+from storage.records import Commitment, SopUid, StudyKey
 
 
 def ask(

@@ -1,9 +1,21 @@
-"""Frozen values that leave storage, and the states they can be in."""
+"""Frozen values about studies, their images and results, and the audit."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import NewType
+
+from storage.enums import (
+    DeliveryState,
+    Level,
+    Mark,
+    Outcome,
+    Pattern,
+    Priority,
+    Proof,
+    Role,
+    Side,
+    StudyState,
+)
 
 StudyUid = NewType("StudyUid", str)
 SeriesUid = NewType("SeriesUid", str)
@@ -14,129 +26,6 @@ StudyKey = NewType("StudyKey", str)
 
 INCOMPLETE = "Incomplete:"
 """Begins the completion evidence of a study that was read without all its images."""
-
-
-class StudyState(StrEnum):
-    """Where one revision of a study stands."""
-
-    RECEIVING = "RECEIVING"  # images may still come
-    COMPLETE = "COMPLETE"  # all is here, the work is enqueued
-    ANALYSING = "ANALYSING"  # a worker has it
-    COMPOSED = "COMPOSED"  # the result objects are on disk
-    DELIVERING = "DELIVERING"  # results are on their way to the destinations
-    DELIVERED = "DELIVERED"  # every destination stored every result
-    NOT_ANALYSED = "NOT_ANALYSED"  # ended with a report that says why there is no result
-    FAILED = "FAILED"  # ended after the last try; a person must look
-    CANCELLED = "CANCELLED"  # a person stopped it
-
-
-TERMINAL_STATES = frozenset(
-    {StudyState.DELIVERED, StudyState.NOT_ANALYSED, StudyState.FAILED, StudyState.CANCELLED}
-)
-
-
-class Priority(StrEnum):
-    """How urgent a study is; STAT goes first."""
-
-    STAT = "STAT"
-    ROUTINE = "ROUTINE"
-
-
-class Outcome(StrEnum):
-    """How an analysis ended."""
-
-    ABNORMAL = "ABNORMAL"
-    NO_ABNORMALITY = "NO_ABNORMALITY"
-    NOT_ANALYSED = "NOT_ANALYSED"
-
-
-class Pattern(StrEnum):
-    """What the findings of a study look like together; never a diagnosis."""
-
-    NONE = "NONE"  # no lesion
-    MASS_LIKE = "MASS_LIKE"  # at least one lesion looks like a mass
-    WHITE_MATTER = "WHITE_MATTER"  # lesions, none of which does
-
-
-class Side(StrEnum):
-    """On which side of the brain a lesion lies."""
-
-    LEFT = "LEFT"
-    RIGHT = "RIGHT"
-    MIDLINE = "MIDLINE"
-
-
-class Level(StrEnum):
-    """In which third of the brain's height a lesion lies."""
-
-    UPPER = "UPPER"
-    MIDDLE = "MIDDLE"
-    LOWER = "LOWER"
-
-
-class Role(StrEnum):
-    """What a result object is for."""
-
-    REPORT = "REPORT"
-    SEGMENTATION = "SEGMENTATION"
-    HEATMAP = "HEATMAP"
-    PARAMETRIC_MAP = "PARAMETRIC_MAP"
-    KEY_IMAGES = "KEY_IMAGES"
-    DERIVED_SERIES = "DERIVED_SERIES"
-    REJECTION_NOTE = "REJECTION_NOTE"
-
-
-class Origin(StrEnum):
-    """Where a model folder came from."""
-
-    SHIPPED = "SHIPPED"  # with the package
-    CONFIGURED = "CONFIGURED"  # named in the configuration at the first start
-    IMPORTED = "IMPORTED"  # brought by a person
-    RETRAINED = "RETRAINED"  # learnt here
-
-
-class Change(StrEnum):
-    """What a row in the history of activations did."""
-
-    ACTIVATED = "ACTIVATED"  # another model
-    THRESHOLDS = "THRESHOLDS"  # other thresholds for the same model
-    ROLLED_BACK = "ROLLED_BACK"  # what was in force before
-
-
-class Mark(StrEnum):
-    """What a radiologist says of a study after the node has spoken."""
-
-    NORMAL = "normal"  # nothing is there
-    LESION = "lesion"  # something is there, and was found
-    FALSE_POSITIVE = "false-positive"  # something was found that is nothing
-    MISSED = "missed"  # something is there, and was not found
-
-
-class TrainingState(StrEnum):
-    """Where a training stands."""
-
-    QUEUED = "QUEUED"
-    RUNNING = "RUNNING"
-    REGISTERED = "REGISTERED"  # the candidate is known, and not active
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-
-
-class DeliveryState(StrEnum):
-    """How far one object has come on its way to one destination."""
-
-    PENDING = "PENDING"
-    STORED = "STORED"  # the peer said Success; whether it kept the object is another question
-    COMMITTED = "COMMITTED"  # the peer has proven that it holds the object
-    FAILED = "FAILED"
-
-
-class Proof(StrEnum):
-    """What says that a destination holds an object."""
-
-    COMMITMENT = "COMMITMENT"  # storage commitment, PS3.4 annex J
-    QUERY = "QUERY"  # it was found there by C-FIND or QIDO-RS
-    NONE = "NONE"  # nobody asked, or the peer offers neither; STORED is the end then
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -350,99 +239,6 @@ class Feedback:
     note: str
     by: str
     at: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelVersion:
-    """A model folder the node knows. `shadow` says that it is on trial: it reads every study too,
-    and what it says is kept and never sent."""
-
-    name: str
-    version: str
-    sha256: str
-    folder: str
-    origin: Origin
-    sequence: str
-    registered_at: datetime
-    shadow: bool = False
-
-    @property
-    def label(self) -> str:
-        """How the command names it."""
-        return f"{self.name}@{self.version}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class ThresholdSet:
-    """Thresholds made for one model version after it was trained.
-
-    The references are scores of tumour-free slices and studies, rising, from which p-values are
-    read; None where those of the model's folder hold. The last four before `made_at` are None where
-    a person chose the numbers: how many studies they rest on, the share of tumour-free studies that
-    may pass, and its 95 % interval. `number` is 0 before the set is kept.
-    """
-
-    number: int = 0
-    model_name: str
-    model_version: str
-    version: str
-    pixel: float
-    slice: float
-    minimum_volume_ml: float
-    slice_reference: tuple[float, ...] | None = None
-    study_reference: tuple[float, ...] | None = None
-    operating_point: str
-    study_count: int | None = None
-    false_positive_rate: float | None = None
-    rate_low: float | None = None
-    rate_high: float | None = None
-    made_at: datetime
-    made_by: str
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Activation:
-    """What reads studies from `at` on: a model and its thresholds, None for the model's own.
-
-    `previous` is the row that a rollback restores.
-    """
-
-    number: int
-    change: Change
-    model_name: str
-    model_version: str
-    thresholds: int | None
-    previous: int | None
-    at: datetime
-    by: str
-    why: str
-
-    @property
-    def label(self) -> str:
-        """How the command names the model."""
-        return f"{self.model_name}@{self.model_version}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingRun:
-    """A training that was asked for. `folder` holds its data, checkpoints and outcome; the base is
-    the model whose weights it begins with; `progress` runs from 0 to 1."""
-
-    name: str
-    state: TrainingState
-    folder: str
-    recipe: str
-    base_name: str | None
-    base_version: str | None
-    device: str
-    progress: float = 0.0
-    stage: str = ""
-    asked_by: str
-    asked_at: datetime
-    finished_at: datetime | None = None
-    error: str | None = None
-    candidate_version: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from storage import rows, tables
 from storage.errors import Conflict, NotFound
-from storage.records import ModelVersion
+from storage.model_records import ModelVersion
 
 SEPARATOR = "@"
 

@@ -9,18 +9,9 @@ from sqlalchemy import delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from storage import rows, tables
+from storage.enums import DeliveryState, Role
 from storage.errors import Conflict, NotFound
-from storage.records import (
-    Delivery,
-    DeliveryState,
-    ResultObject,
-    Role,
-    SeriesUid,
-    SopUid,
-    Study,
-    StudyKey,
-    StudyUid,
-)
+from storage.records import Delivery, ResultObject, SeriesUid, SopUid, Study, StudyKey, StudyUid
 from storage.verdicts import analysis_of, lesions_of, save_analysis
 
 __all__ = [

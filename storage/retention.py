@@ -16,8 +16,9 @@ from sqlalchemy import ColumnElement, Select, Table, func, select, update
 from sqlalchemy.orm import Session
 
 from storage import results, rows, tables
+from storage.enums import DeliveryState, StudyState
 from storage.intake import FIRST_REVISION
-from storage.records import Delivery, DeliveryState, Study, StudyKey, StudyState, StudyUid
+from storage.records import Delivery, Study, StudyKey, StudyUid
 
 _ENDED_WELL = (StudyState.DELIVERED, StudyState.NOT_ANALYSED)
 _PAGE = 100  # studies

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, case, delete, func, insert, or_, select, u
 from sqlalchemy.orm import Session
 
 from storage import feedback, rows, tables
+from storage.enums import TERMINAL_STATES, Mark, Priority, StudyState
 from storage.errors import Conflict, NotFound
 from storage.intake import (
     FIRST_REVISION,
@@ -19,16 +20,7 @@ from storage.intake import (
     recorded_paths,
     removed_paths,
 )
-from storage.records import (
-    TERMINAL_STATES,
-    Mark,
-    Priority,
-    SeriesDecision,
-    Study,
-    StudyKey,
-    StudyState,
-    StudyUid,
-)
+from storage.records import SeriesDecision, Study, StudyKey, StudyUid
 
 __all__ = [
     "advance",

@@ -35,7 +35,7 @@ from sqlalchemy import (
 )
 
 from storage.columns import Numbers, Uids, UtcTime, Words, one_of
-from storage.records import (
+from storage.enums import (
     Change,
     DeliveryState,
     Level,

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from storage import registry, tables
 from storage.errors import NotFound
-from storage.records import ThresholdSet
+from storage.model_records import ThresholdSet
 
 
 def add(session: Session, made: ThresholdSet) -> ThresholdSet:

@@ -7,8 +7,9 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from storage import tables
+from storage.enums import TrainingState
 from storage.errors import Conflict, NotFound
-from storage.records import TrainingRun, TrainingState
+from storage.model_records import TrainingRun
 
 ENDED = frozenset({TrainingState.REGISTERED, TrainingState.FAILED, TrainingState.CANCELLED})
 

@@ -10,7 +10,7 @@ from sqlalchemy import Row, or_, select
 from sqlalchemy.orm import Session
 
 from storage import rows, tables
-from storage.records import Outcome
+from storage.enums import Outcome
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from storage import rows, tables
-from storage.records import Analysis, Lesion, ModelVersion, StudyKey
+from storage.model_records import ModelVersion
+from storage.records import Analysis, Lesion, StudyKey
 
 
 def save_analysis(

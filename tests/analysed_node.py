@@ -18,7 +18,8 @@ from agent.steps import AnalysisSteps
 from mr_headers import NAMESPACE
 from storage import results, studies
 from storage.database import open_database
-from storage.records import Instance, Priority, SeriesUid, SopUid, StudyKey, StudyUid
+from storage.enums import Priority
+from storage.records import Instance, SeriesUid, SopUid, StudyKey, StudyUid
 from storage.store import Store
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

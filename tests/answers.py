@@ -13,7 +13,7 @@ from agent.imaging.results import Findings, Level, Region, Shape, Side
 from agent.imaging.volume import Volume
 from mr_headers import uid
 from phantom import LESION_CENTRE_MM, LESION_RADIUS_MM
-from storage import records
+from storage import enums, records
 
 CREATED_AT = datetime(2026, 3, 4, 5, 6, 7, 250000, tzinfo=UTC)
 
@@ -117,10 +117,10 @@ def region(
 
 def analysis(answer: Findings | None, *, series_uid: str | None = None) -> records.Analysis:
     """The stored record of an answer; None stands for a study that was not analysed."""
-    outcome = records.Outcome.NOT_ANALYSED
+    outcome = enums.Outcome.NOT_ANALYSED
     if answer is not None:
-        abnormal = records.Outcome.ABNORMAL
-        outcome = abnormal if answer.abnormal else records.Outcome.NO_ABNORMALITY
+        abnormal = enums.Outcome.ABNORMAL
+        outcome = abnormal if answer.abnormal else enums.Outcome.NO_ABNORMALITY
     missing = answer is None
     spread = None if answer is None else pattern.spread(answer.regions)
     return records.Analysis(
@@ -132,7 +132,7 @@ def analysis(answer: Findings | None, *, series_uid: str | None = None) -> recor
         study_p_value=None if answer is None else answer.study_p_value,
         slice_scores=() if answer is None else tuple(map(float, answer.slice_scores)),
         slice_p_values=() if answer is None else tuple(map(float, answer.slice_p_values)),
-        pattern=None if answer is None else records.Pattern(answer.pattern.value),
+        pattern=None if answer is None else enums.Pattern(answer.pattern.value),
         symmetry=None if spread is None else spread.symmetry,
         near_ventricle=None if spread is None else spread.near_ventricle,
         model_name="restorer",
@@ -167,7 +167,7 @@ def lesion(region: Region) -> records.Lesion:
         slice_index=region.slice_index,
         mass_like=region.mass_like,
         mass_score=region.mass_score,
-        side=records.Side(side) if side else None,
-        level=records.Level(level) if level else None,
+        side=enums.Side(side) if side else None,
+        level=enums.Level(level) if level else None,
         **described,
     )

@@ -23,19 +23,9 @@ from received import NOW, image
 from reception import encoded
 from storage import results, studies
 from storage.database import Database, open_database
+from storage.enums import DeliveryState, Outcome, Role, StudyState
 from storage.files import FileStore
-from storage.records import (
-    Delivery,
-    DeliveryState,
-    Outcome,
-    ResultObject,
-    Role,
-    SeriesUid,
-    SopUid,
-    Study,
-    StudyKey,
-    StudyState,
-)
+from storage.records import Delivery, ResultObject, SeriesUid, SopUid, Study, StudyKey
 
 PROFILE = "usual"
 

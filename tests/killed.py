@@ -12,17 +12,9 @@ from agent.dicom import part10
 from killing import SLICES, Sent, Site
 from storage import results, studies
 from storage.database import open_database
+from storage.enums import TERMINAL_STATES, StudyState
 from storage.files import FileStore
-from storage.records import (
-    TERMINAL_STATES,
-    Instance,
-    ResultObject,
-    SopUid,
-    Study,
-    StudyKey,
-    StudyState,
-    StudyUid,
-)
+from storage.records import Instance, ResultObject, SopUid, Study, StudyKey, StudyUid
 
 
 @dataclass(frozen=True, kw_only=True)

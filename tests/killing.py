@@ -27,7 +27,7 @@ from mr_headers import uid
 from running import Launch, RunningNode, spawned, wait_until
 from storage import studies
 from storage.database import open_database
-from storage.records import TERMINAL_STATES
+from storage.enums import TERMINAL_STATES
 
 SLICES = 16
 LOOK_SECONDS = 0.02

@@ -11,16 +11,8 @@ from agent.model_toml import ModelDescription
 from analysed_node import NOW
 from storage import feedback, results, studies
 from storage.database import Database
-from storage.records import (
-    Analysis,
-    Feedback,
-    Mark,
-    Outcome,
-    Pattern,
-    SeriesUid,
-    StudyKey,
-    StudyUid,
-)
+from storage.enums import Mark, Outcome, Pattern
+from storage.records import Analysis, Feedback, SeriesUid, StudyKey, StudyUid
 from storage.store import Store
 from verdicts import ANALYSIS
 

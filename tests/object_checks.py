@@ -21,7 +21,8 @@ from agent.dicom.sender import SendItem
 from agent.dicom.volumes import LoadedSeries
 from orthanc import Orthanc
 from results import Analysed, points_mm
-from storage.records import ResultObject, Role, SeriesUid, SopUid
+from storage.enums import Role
+from storage.records import ResultObject, SeriesUid, SopUid
 
 Built = list[tuple[Role, Dataset]]
 

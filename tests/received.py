@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from storage.records import Instance, Priority, SeriesUid, SopUid, StudyUid
+from storage.enums import Priority
+from storage.records import Instance, SeriesUid, SopUid, StudyUid
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 UID = StudyUid("1.2.826.0.1.100")

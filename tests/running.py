@@ -16,15 +16,8 @@ from agent.dicom.transport import AnyDestination
 from preloaded import Forked
 from storage import results, studies
 from storage.database import open_database
-from storage.records import (
-    TERMINAL_STATES,
-    Analysis,
-    Delivery,
-    ResultObject,
-    SeriesDecision,
-    Study,
-    StudyState,
-)
+from storage.enums import TERMINAL_STATES, StudyState
+from storage.records import Analysis, Delivery, ResultObject, SeriesDecision, Study
 
 AE_TITLE = "NEUROSIEVE"
 START_SECONDS = 60.0

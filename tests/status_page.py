@@ -29,16 +29,8 @@ from builders import NAMESPACE
 from models_at_hand import OneModel
 from received import image
 from storage import results, studies
-from storage.records import (
-    DeliveryState,
-    Instance,
-    Priority,
-    SeriesUid,
-    SopUid,
-    StudyKey,
-    StudyState,
-    StudyUid,
-)
+from storage.enums import DeliveryState, Priority, StudyState
+from storage.records import Instance, SeriesUid, SopUid, StudyKey, StudyUid
 
 PATH_OF_STATES = (
     StudyState.ANALYSING,

@@ -25,7 +25,8 @@ from agent.imaging.results import Findings
 from agent.imaging.volume import Volume
 from object_checks import Built
 from results import Analysed
-from storage.records import Role, StudyUid
+from storage.enums import Role
+from storage.records import StudyUid
 
 _FROM_SOURCE = "would be needed to build DICOMDIR"
 """What the validator says of an object whose source does not tell patient or study."""

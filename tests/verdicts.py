@@ -3,7 +3,8 @@
 import math
 
 from received import NOW, UID
-from storage.records import Analysis, Lesion, Outcome, Pattern, SeriesUid, Side
+from storage.enums import Outcome, Pattern, Side
+from storage.records import Analysis, Lesion, SeriesUid
 
 ANALYSIS = Analysis(
     outcome=Outcome.ABNORMAL,

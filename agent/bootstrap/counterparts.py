@@ -12,7 +12,7 @@ from agent.dicom.tls import Identity
 from agent.dicom.transport import AnyDestination
 from agent.dicom.web import WebDestination
 from agent.settings import DestinationSettings, PeerSettings, ResultSettings, Settings
-from storage.records import Role
+from storage.enums import Role
 
 
 def destinations(settings: Settings) -> tuple[AnyDestination, ...]:

@@ -16,7 +16,7 @@ from agent.models_in_use import Models
 from agent.settings import Settings
 from storage import activations, registry
 from storage.database import Database
-from storage.records import Origin
+from storage.enums import Origin
 
 logger = logging.getLogger(__name__)
 

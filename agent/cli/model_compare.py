@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from agent.model_comparison import LesionPair, Pair
-    from storage.records import Lesion, ModelVersion
+    from storage.model_records import ModelVersion
+    from storage.records import Lesion
 
 LESIONS = ("study", "ours", "theirs")
 SHORT = 12  # characters of a study UID in a table

@@ -23,7 +23,7 @@ from agent.cli.border import (
 
 if TYPE_CHECKING:
     from agent.model_toml import ModelDescription
-    from storage.records import Activation, ModelVersion
+    from storage.model_records import Activation, ModelVersion
 
 app = typer.Typer(help="See, bring in, try and activate models, and go back.", no_args_is_help=True)
 
@@ -86,7 +86,7 @@ def import_model(
     Example: neurosieve models import candidate
     """
     from storage import audit, registry
-    from storage.records import Origin
+    from storage.enums import Origin
 
     with opened.node(config) as node:
         version = node.folders.adopt(folder, Origin.IMPORTED)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agent.models_in_use import Models
     from agent.settings import Settings
     from storage.database import Database
-    from storage.records import ModelVersion
+    from storage.model_records import ModelVersion
     from storage.store import Store
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from agent.node import Training
     from agent.training_order import Order
     from agent.training_requests import Desk
-    from storage.records import ModelVersion, TrainingRun
+    from storage.model_records import ModelVersion, TrainingRun
 
 LOOK_SECONDS = 0.5
 RUNS = ("name", "state", "progress", "stage", "base_version", "asked_by", "asked_at", "error")
@@ -236,7 +236,7 @@ def _watch(desk: "Desk", name: str) -> "TrainingRun":
 
 def _conclude(desk: "Desk", run: "TrainingRun", *, as_json: bool) -> None:
     """What came of it; exit code 1 where no candidate did."""
-    from storage.records import TrainingState
+    from storage.enums import TrainingState
 
     checked = _checked(desk, run)
     if as_json:

@@ -64,7 +64,7 @@ def list_studies(
     """
     from storage import feedback, results
     from storage import studies as stored
-    from storage.records import StudyState
+    from storage.enums import StudyState
 
     known = {one.value for one in StudyState}
     for name in state or []:
@@ -226,8 +226,8 @@ def report(
     from agent.dicom import report_page
     from storage import results
     from storage import studies as stored
+    from storage.enums import Role
     from storage.errors import NotFound
-    from storage.records import Role
 
     storage = _open(config)
     with storage.database.read() as session:

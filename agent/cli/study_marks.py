@@ -9,7 +9,7 @@ from agent.cli import opened
 from agent.cli.border import ConfigOption, StudyArgument, one_sentence, say, who
 
 if TYPE_CHECKING:
-    from storage.records import Mark
+    from storage.enums import Mark
 
 
 @one_sentence
@@ -42,7 +42,7 @@ def mark(
 
 def known(text: str) -> "Mark":
     """The mark of that name; wrong usage where there is none."""
-    from storage.records import Mark
+    from storage.enums import Mark
 
     try:
         return Mark(text)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from agent.inference import OnnxModel
     from agent.model_toml import ModelDescription
     from agent.stored_studies import Query
-    from storage.records import ThresholdSet
+    from storage.model_records import ThresholdSet
 
 app = typer.Typer(help="See, set and calibrate what counts as abnormal.", no_args_is_help=True)
 

@@ -21,14 +21,8 @@ from agent.settings import (
     StatusSettings,
 )
 from storage import results, studies
-from storage.records import (
-    TERMINAL_STATES,
-    Analysis,
-    Lesion,
-    ResultObject,
-    SeriesDecision,
-    Study,
-)
+from storage.enums import TERMINAL_STATES
+from storage.records import Analysis, Lesion, ResultObject, SeriesDecision, Study
 
 QUIET_SECONDS = 1.0
 TIMEOUT_SECONDS = 300.0

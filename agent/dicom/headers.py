@@ -13,7 +13,8 @@ from pydicom.uid import ExplicitVRBigEndian
 
 from agent.dicom import elements, makers
 from agent.errors import UnreadableInput
-from storage.records import Priority, SeriesUid, SopUid, StudyUid
+from storage.enums import Priority
+from storage.records import SeriesUid, SopUid, StudyUid
 
 # PS3.5 9.1 also forbids leading zeros in a component. Scanners that write them are in use and
 # their images are whole, so only what could harm us is refused.

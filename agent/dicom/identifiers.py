@@ -18,7 +18,7 @@ SCHEMA_VERSION: Final = 3
 
 
 class Part(StrEnum):
-    """What a UID names, beside the instances, which are named by `storage.records.Role`."""
+    """What a UID names, beside the instances, which are named by `storage.enums.Role`."""
 
     SERIES = "SERIES"
     DIMENSIONS = "DIMENSIONS"

@@ -24,8 +24,9 @@ from agent.dicom.headers import HeaderError, HeaderMismatch, InstanceHeader
 from agent.dicom.receipts import Receipts
 from agent.dicom.store_messages import StoreRequest
 from agent.errors import AgentError
+from storage.enums import Priority
 from storage.errors import StorageError, StoreFull
-from storage.records import Instance, Priority, SopUid, StudyUid
+from storage.records import Instance, SopUid, StudyUid
 
 _log = logging.getLogger(__name__)
 

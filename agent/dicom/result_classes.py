@@ -7,7 +7,7 @@ from pydicom import uid
 
 from agent.dicom.objects import encoding
 from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Slices
-from storage.records import Role
+from storage.enums import Role
 
 NAMES: Mapping[str, str] = MappingProxyType(
     {

@@ -10,9 +10,9 @@ from sqlalchemy.orm import Session
 from agent.status import workers
 from agent.status.node_view import Site
 from storage import audit, figures, registry, training
+from storage.enums import TrainingState
 from storage.errors import StorageError
 from storage.files import BYTES_PER_GB
-from storage.records import TrainingState
 
 TRIAL_BEGAN = "trial began"  # in the audit, with the model as its subject
 _SHADOW_TIME = timedelta(hours=1)

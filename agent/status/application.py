@@ -20,8 +20,8 @@ from agent.status.node_view import Guard, Site, now
 from agent.status.pages import Pages
 from agent.status.sessions import Sessions
 from storage import studies
+from storage.enums import Mark
 from storage.errors import NotFound, StorageError
-from storage.records import Mark
 
 logger = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from sqlalchemy.orm import Session
 from agent.status import alarms, workers
 from agent.status.node_view import Site, now
 from storage import activations, figures, registry, training
+from storage.enums import StudyState
 from storage.errors import StorageError
-from storage.records import StudyState
 
 BUCKETS_SECONDS = (5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 _DAY = timedelta(days=1)

@@ -9,7 +9,7 @@ from agent import audit_trail
 from agent.audit_trail import Tell
 from agent.status.remembered import Counts
 from storage.database import Database
-from storage.records import ModelVersion
+from storage.model_records import ModelVersion
 from storage.store import Store
 
 

@@ -20,8 +20,10 @@ from agent.status.node_view import Guard, Site, now
 from agent.status.sessions import Sessions
 from agent.status.slices import Slices, View
 from storage import activations, figures, registry, studies, thresholds, training
+from storage.enums import Mark, StudyState
 from storage.errors import NotFound, StorageError
-from storage.records import Mark, ModelVersion, Study, StudyKey, StudyState
+from storage.model_records import ModelVersion
+from storage.records import Study, StudyKey
 
 PAGE_SIZE = 20
 _STATES = frozenset(map(str, StudyState))

@@ -13,17 +13,14 @@ from agent.dicom import file_reader, report_view
 from agent.errors import UnreadableInput
 from agent.status.node_view import Site
 from storage import feedback, results, studies
+from storage.enums import TERMINAL_STATES, DeliveryState, Outcome, Role
 from storage.errors import StorageError
 from storage.records import (
-    TERMINAL_STATES,
     Analysis,
     Delivery,
-    DeliveryState,
     Feedback,
     Lesion,
-    Outcome,
     ResultObject,
-    Role,
     SeriesDecision,
     SeriesUid,
     Study,

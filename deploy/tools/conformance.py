@@ -35,7 +35,7 @@ from agent.dicom import commitment_messages as messages
 from agent.dicom.objects import equipment, profiles
 from agent.dicom.objects.profiles import MapValues, Profile, ReportClass, Syntax
 from regions import Row, table
-from storage.records import Role
+from storage.enums import Role
 
 _SETTINGS = (
     ("node", settings.NodeSettings),

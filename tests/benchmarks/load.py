@@ -37,7 +37,7 @@ from postgres import Postgres
 from running import RunningNode, running
 from storage import tables
 from storage.database import open_database
-from storage.records import TERMINAL_STATES, DeliveryState, StudyState
+from storage.enums import TERMINAL_STATES, DeliveryState, StudyState
 
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless, JPEGLSLossless)
 UNFINISHED = 12  # studies that wait or run before the senders pause: a load, not a flood

@@ -19,7 +19,7 @@ import builders
 from benchmarks import harness
 from benchmarks.harness import Report
 from benchmarks.study import SENDER, Site, one_figure, peak_mb, site
-from storage.records import StudyState
+from storage.enums import StudyState
 
 
 def main() -> int:

@@ -36,7 +36,7 @@ from postgres import Postgres
 from running import RunningNode, View, running, wait_until
 from storage import tables
 from storage.database import open_database
-from storage.records import TERMINAL_STATES, StudyState
+from storage.enums import TERMINAL_STATES, StudyState
 
 SCRIPT = Path(__file__).resolve().parents[1] / "sleeping_worker.py"
 LEASE_SECONDS = 5.0

@@ -30,7 +30,7 @@ from orthanc import free_port
 from running import RunningNode, running, wait_until
 from storage import tables
 from storage.database import open_database
-from storage.records import TERMINAL_STATES, StudyState
+from storage.enums import TERMINAL_STATES, StudyState
 
 QUIET_SECONDS = 0.5
 MOST_SECONDS = 2.5  # of the median study

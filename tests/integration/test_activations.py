@@ -8,8 +8,9 @@ import together
 from received import NOW
 from storage import activations, registry, thresholds
 from storage.database import Database
+from storage.enums import Change, Origin
 from storage.errors import Conflict
-from storage.records import Activation, Change, ModelVersion, Origin, ThresholdSet
+from storage.model_records import Activation, ModelVersion, ThresholdSet
 
 NAME = "flair-gan"
 

@@ -16,7 +16,7 @@ from agent.cli import app
 from analysed_node import NOW, configured, received
 from audit_schema import faults
 from storage import audit, studies
-from storage.records import Mark
+from storage.enums import Mark
 
 PACS = '[[destinations]]\nname = "pacs"\nae_title = "ARCHIVE"\nhost = "10.1.2.3"\nport = 104\n'
 ACTIONS = (

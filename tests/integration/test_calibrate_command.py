@@ -19,7 +19,8 @@ from agent.inference import OnnxModel, Provider
 from command import run
 from model_folders import changed
 from storage import studies
-from storage.records import Mark, StudyKey
+from storage.enums import Mark
+from storage.records import StudyKey
 
 NORMALS = (1.0, 1.1, 1.2, 1.3, 1.4, 2.9)
 RATE = ("--false-positive-rate", "0.3")  # of 6 studies the highest may pass

@@ -27,8 +27,9 @@ from received import images
 from sources import OddSource, running_source
 from storage import studies
 from storage.database import open_database
+from storage.enums import Priority, StudyState
 from storage.files import BYTES_PER_GB
-from storage.records import Instance, Priority, SeriesUid, SopUid, StudyState, StudyUid
+from storage.records import Instance, SeriesUid, SopUid, StudyUid
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from agent import model_toml
 from agent.model_toml import ModelDescription
 from command import done, run
 from model_folders import changed
-from storage.records import Mark
+from storage.enums import Mark
 
 SHIPPED, CANDIDATE = "flair-dae-gan@2.2.0", "flair-dae-gan@9.0.0"
 

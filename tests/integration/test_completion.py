@@ -22,7 +22,8 @@ from running import wait_until
 from sources import OddSource, one_association_each, running_source
 from storage import studies
 from storage.database import Database
-from storage.records import Study, StudyState
+from storage.enums import StudyState
+from storage.records import Study
 
 LONG = 60.0  # seconds that no test waits
 NEVER = Times(quiet_seconds=LONG, wait_seconds=LONG)

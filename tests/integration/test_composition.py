@@ -13,7 +13,7 @@ import object_checks
 import results
 from agent.dicom.objects import encoding
 from agent.dicom.objects.profiles import USUAL, MapValues, Profile, ReportClass, Slices, Syntax
-from storage.records import Role
+from storage.enums import Role
 from validators import dciodvfy_errors
 
 

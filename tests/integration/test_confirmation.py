@@ -12,7 +12,7 @@ from delivering import Bench, bench, listening
 from orthanc import free_port
 from proving_pacs import ProvingPacs, proving_pacs
 from storage.database import Database
-from storage.records import DeliveryState, Proof, StudyState
+from storage.enums import DeliveryState, Proof, StudyState
 
 COMMITTED = {DeliveryState.COMMITTED}
 

@@ -14,7 +14,7 @@ import object_checks
 import results
 from agent.dicom import codes
 from agent.dicom.objects import report
-from storage.records import Role
+from storage.enums import Role
 from validators import EXPLAINED
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"

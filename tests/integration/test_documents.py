@@ -18,7 +18,7 @@ from agent.cli import app
 from agent.hospital_pack import pages
 from agent.imaging.results import Reason
 from agent.status.alarms import Kind
-from storage.records import Mark, StudyState
+from storage.enums import Mark, StudyState
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "deploy" / "docs"

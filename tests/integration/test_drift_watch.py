@@ -21,7 +21,8 @@ from command import run
 from received import image
 from storage import activations, results, studies, thresholds
 from storage.database import Database
-from storage.records import Outcome, Role, ThresholdSet
+from storage.enums import Outcome, Role
+from storage.model_records import ThresholdSet
 from verdicts import ANALYSIS
 
 NOW = datetime(2026, 9, 15, tzinfo=UTC)

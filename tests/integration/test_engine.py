@@ -16,20 +16,10 @@ from agent.jobs import Jobs
 from running import wait_until
 from storage import registry, studies
 from storage.database import Database
+from storage.enums import TERMINAL_STATES, Origin, Priority, StudyState
 from storage.errors import StorageError, StoreFull
-from storage.records import (
-    TERMINAL_STATES,
-    Instance,
-    ModelVersion,
-    Origin,
-    Priority,
-    SeriesUid,
-    SopUid,
-    Study,
-    StudyKey,
-    StudyState,
-    StudyUid,
-)
+from storage.model_records import ModelVersion
+from storage.records import Instance, SeriesUid, SopUid, Study, StudyKey, StudyUid
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

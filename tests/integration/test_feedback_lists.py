@@ -3,7 +3,8 @@
 from received import NOW, image
 from storage import feedback, studies
 from storage.database import Database
-from storage.records import Feedback, Mark, StudyUid
+from storage.enums import Mark
+from storage.records import Feedback, StudyUid
 
 
 def said(database: Database, uid: str, *marks: Mark) -> None:

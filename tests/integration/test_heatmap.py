@@ -17,7 +17,7 @@ from agent.dicom.objects.profiles import Slices
 from agent.imaging.edges import Edges
 from agent.imaging.render import Painter
 from agent.imaging.window import Window
-from storage.records import Role
+from storage.enums import Role
 from validators import dciodvfy_errors
 
 

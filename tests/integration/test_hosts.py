@@ -26,10 +26,12 @@ from reception import association_to, receiving_node, store_dataset
 from running import wait_until
 from storage import executors, listeners, studies, training
 from storage.database import Database, open_database
+from storage.enums import TrainingState
 from storage.errors import StorageError
 from storage.executors import Lease
 from storage.files import FileStore
-from storage.records import SopUid, StudyUid, TrainingRun, TrainingState
+from storage.model_records import TrainingRun
+from storage.records import SopUid, StudyUid
 from storage.store import Store
 
 pytestmark = pytest.mark.postgres

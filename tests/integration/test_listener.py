@@ -27,9 +27,9 @@ from reception import (
     store,
     store_dataset,
 )
+from storage.enums import Priority
 from storage.errors import StoreFull
 from storage.files import FileStore
-from storage.records import Priority
 
 MR = str(uid.MRImageStorage)
 

@@ -15,17 +15,9 @@ from agent.liveness import Heart, Strays
 from running import wait_until
 from storage import executors, studies
 from storage.database import Database, open_database
+from storage.enums import Priority, StudyState
 from storage.executors import Beat, Lease
-from storage.records import (
-    Instance,
-    Priority,
-    SeriesUid,
-    SopUid,
-    Study,
-    StudyKey,
-    StudyState,
-    StudyUid,
-)
+from storage.records import Instance, SeriesUid, SopUid, Study, StudyKey, StudyUid
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 OURS = Lease(executor_id="worker-0", owner="ours", place="here:/data", seconds=30.0)

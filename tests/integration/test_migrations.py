@@ -16,9 +16,10 @@ from sqlalchemy import inspect, text
 import together
 from storage import results, tables
 from storage.database import Database, open_database
+from storage.enums import Proof
 from storage.errors import StorageError
 from storage.migrations import scope
-from storage.records import Proof, StudyKey
+from storage.records import StudyKey
 
 # What version 0.1 wrote of one lesion: all columns of its tables that must not be empty.
 FIRST_ROWS = (

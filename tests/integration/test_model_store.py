@@ -12,8 +12,8 @@ from agent.errors import UnusableModel
 from agent.model_store import ModelStore
 from model_folders import changed
 from storage.bucket import Bucket
+from storage.enums import Origin
 from storage.objects import ObjectStore
-from storage.records import Origin
 
 
 @pytest.fixture

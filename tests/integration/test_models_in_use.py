@@ -14,8 +14,9 @@ from agent.models_in_use import MOST_LOADED, Models
 from model_folders import changed
 from storage import activations, registry, thresholds
 from storage.database import Database
+from storage.enums import Origin
 from storage.errors import NotFound
-from storage.records import ModelVersion, Origin, ThresholdSet
+from storage.model_records import ModelVersion, ThresholdSet
 from verdicts import ANALYSIS
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

@@ -18,7 +18,7 @@ from agent.dicom.volumes import BadGeometry
 from mr_headers import decimals, item
 from object_checks import EVERYTHING, Built, objects
 from places import Points
-from storage.records import Role
+from storage.enums import Role
 
 Series = list[Dataset]
 

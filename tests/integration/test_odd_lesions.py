@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 import stored_series
 from object_checks import EVERYTHING, Built, objects
-from storage.records import Role
+from storage.enums import Role
 
 ROWS, COLUMNS, SLICES = 24, 32, 6
 Labels = NDArray[np.uint16]

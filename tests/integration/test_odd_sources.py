@@ -27,7 +27,7 @@ from agent.dicom.volumes import LoadedSeries
 from object_checks import EVERYTHING, VARIANTS, objects
 from orthanc import running_orthanc
 from results import Analysed
-from storage.records import Role
+from storage.enums import Role
 
 HEADERS = (
     "PatientID",

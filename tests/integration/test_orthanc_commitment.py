@@ -15,7 +15,7 @@ from orthanc import Orthanc, free_port, running_orthanc
 from reception import saved
 from running import wait_until
 from storage.database import Database, open_database
-from storage.records import DeliveryState, Proof, StudyState
+from storage.enums import DeliveryState, Proof, StudyState
 
 pytestmark = pytest.mark.peer
 

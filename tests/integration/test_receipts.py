@@ -26,8 +26,9 @@ from reception import (
 from running import wait_until
 from storage import studies
 from storage.database import Database
+from storage.enums import Priority
 from storage.files import FileStore
-from storage.records import Instance, Priority, SeriesUid, SopUid, StudyKey, StudyUid
+from storage.records import Instance, SeriesUid, SopUid, StudyKey, StudyUid
 
 STUDY = StudyUid("1.2.3")
 KEY = StudyKey(f"{STUDY}#1")

@@ -9,8 +9,9 @@ import together
 from received import NOW
 from storage import registry
 from storage.database import Database
+from storage.enums import Origin
 from storage.errors import Conflict, NotFound
-from storage.records import ModelVersion, Origin
+from storage.model_records import ModelVersion
 
 
 def model(version: str = "1.0.0", *, name: str = "flair-gan") -> ModelVersion:

@@ -13,7 +13,7 @@ import builders
 import results
 from agent.dicom.objects import heatmap, report, segmentation
 from agent.dicom.objects.profiles import Profile
-from storage.records import Role
+from storage.enums import Role
 from validators import dciodvfy_errors
 
 COPIED = (

@@ -10,20 +10,9 @@ import pytest
 from received import NOW, UID, image
 from storage import results, studies
 from storage.database import Database
+from storage.enums import DeliveryState, Outcome, Role, StudyState
 from storage.errors import Conflict, NotFound
-from storage.records import (
-    Analysis,
-    Delivery,
-    DeliveryState,
-    Outcome,
-    ResultObject,
-    Role,
-    SeriesUid,
-    SopUid,
-    StudyKey,
-    StudyState,
-    StudyUid,
-)
+from storage.records import Analysis, Delivery, ResultObject, SeriesUid, SopUid, StudyKey, StudyUid
 from verdicts import ANALYSIS, lesion
 
 KEY = StudyKey(f"{UID}#1")

@@ -16,19 +16,10 @@ from agent.retention import Policy, Retention
 from received import image, images
 from storage import audit, proofs, results, retention, studies
 from storage.database import Database
+from storage.enums import DeliveryState, Proof, Role, StudyState
 from storage.errors import Conflict
 from storage.files import FileStore
-from storage.records import (
-    DeliveryState,
-    Instance,
-    Proof,
-    ResultObject,
-    Role,
-    SeriesUid,
-    SopUid,
-    StudyKey,
-    StudyState,
-)
+from storage.records import Instance, ResultObject, SeriesUid, SopUid, StudyKey
 from storage.store import CLAIM_SECONDS, is_left_over
 
 UID = "1.2.3"

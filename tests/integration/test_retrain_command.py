@@ -21,9 +21,10 @@ from agent import training_order
 from running import wait_until
 from storage import activations, audit, feedback, intake, registry, training
 from storage.database import Database, open_database
+from storage.enums import Mark, Origin, TrainingState
 from storage.errors import StorageError
 from storage.files import FileStore
-from storage.records import Feedback, Instance, Mark, Origin, SeriesUid, SopUid, TrainingState
+from storage.records import Feedback, Instance, SeriesUid, SopUid
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

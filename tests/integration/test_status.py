@@ -22,8 +22,10 @@ from agent.status.server import StatusServer
 from received import image
 from status_page import served, settings, sign_in, token, visitor
 from storage import audit, feedback, registry, studies, verdicts
+from storage.enums import Mark, StudyState
 from storage.files import FileStore
-from storage.records import Mark, ModelVersion, StudyState, StudyUid
+from storage.model_records import ModelVersion
+from storage.records import StudyUid
 from storage.store import Store
 from verdicts import ANALYSIS
 

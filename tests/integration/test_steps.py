@@ -27,14 +27,9 @@ from builders import NAMESPACE
 from models_at_hand import OneModel
 from storage import results, studies
 from storage.database import Database
+from storage.enums import Outcome, Role, StudyState
 from storage.files import FileStore
-from storage.records import (
-    Outcome,
-    Role,
-    Study,
-    StudyKey,
-    StudyState,
-)
+from storage.records import Study, StudyKey
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -11,18 +11,9 @@ import together
 from received import NOW, UID, image, images
 from storage import figures, studies
 from storage.database import Database, open_database
+from storage.enums import TERMINAL_STATES, Priority, StudyState
 from storage.errors import Conflict, NotFound
-from storage.records import (
-    TERMINAL_STATES,
-    Instance,
-    Priority,
-    SeriesDecision,
-    SeriesUid,
-    Study,
-    StudyKey,
-    StudyState,
-    StudyUid,
-)
+from storage.records import Instance, SeriesDecision, SeriesUid, Study, StudyKey, StudyUid
 
 FIRST, SECOND = StudyKey(f"{UID}#1"), StudyKey(f"{UID}#2")
 LATER = NOW + timedelta(minutes=5)

@@ -13,7 +13,9 @@ import analysed_node
 from agent import bootstrap, settings
 from agent.cli import app
 from storage import activations, registry, results, studies, tables, thresholds
-from storage.records import Outcome, StudyKey, StudyState, ThresholdSet
+from storage.enums import Outcome, StudyState
+from storage.model_records import ThresholdSet
+from storage.records import StudyKey
 
 
 @pytest.fixture(scope="module")

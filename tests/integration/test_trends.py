@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from received import image
 from storage import audit, results, studies, trends
 from storage.database import Database
-from storage.records import Analysis, Outcome, StudyKey
+from storage.enums import Outcome
+from storage.records import Analysis, StudyKey
 from storage.trends import ScannerMonth
 from verdicts import ANALYSIS
 

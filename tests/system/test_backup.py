@@ -18,7 +18,7 @@ from command import done
 from power import present
 from reception import association_to, store_dataset
 from running import RunningNode, running, wait_until
-from storage.records import StudyState
+from storage.enums import StudyState
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from agent.dicom import report_view
 from orthanc import Orthanc, free_port, running_orthanc
 from running import RunningNode, View, running, wait_until
 from sources import OddSource, running_source
-from storage.records import StudyState
+from storage.enums import StudyState
 
 pytestmark = [pytest.mark.slow, pytest.mark.peer]
 

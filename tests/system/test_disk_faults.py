@@ -15,7 +15,7 @@ from agent.demo.pacs import SimulatedPacs
 from disks import filled, read_only, small_disk
 from reception import ReceivingNode, association_to, receiving_node, store_dataset
 from running import RunningNode, running
-from storage.records import StudyState
+from storage.enums import StudyState
 
 SUCCESS, OUT_OF_RESOURCES = 0x0000, 0xA700
 IMAGE_BYTES = 2_000_000

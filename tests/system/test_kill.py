@@ -9,7 +9,7 @@ import pytest
 import demo_study
 from agent.demo.pacs import SimulatedPacs
 from running import RunningNode, running, wait_until
-from storage.records import DeliveryState, Role, StudyState
+from storage.enums import DeliveryState, Role, StudyState
 
 STEPS = ("assemble", "analyse", "compose", "hand_over", "deliver", "settle")
 

@@ -21,7 +21,8 @@ from buckets import S3Server
 from hosts import Host, Network, Tunnel, network
 from reception import association_to, store_dataset
 from running import RunningNode, View, running, wait_until
-from storage.records import Priority, SopUid, StudyState
+from storage.enums import Priority, StudyState
+from storage.records import SopUid
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 

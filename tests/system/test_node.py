@@ -8,7 +8,7 @@ import pytest
 import demo_study
 from agent.demo.pacs import SimulatedPacs
 from running import RunningNode, running
-from storage.records import DeliveryState, Outcome, Role, StudyState
+from storage.enums import DeliveryState, Outcome, Role, StudyState
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,7 @@ from agent.inference import OnnxModel, Provider
 from answers import CREATED_AT
 from mr_headers import NAMESPACE
 from phantom import PLANES
-from storage.records import Role, Side
+from storage.enums import Role, Side
 
 pytestmark = pytest.mark.slow
 

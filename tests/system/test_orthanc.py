@@ -17,7 +17,7 @@ import demo_study
 from agent.demo.pacs import SimulatedPacs
 from orthanc import free_port, running_orthanc
 from running import RunningNode, running, wait_until
-from storage.records import StudyState
+from storage.enums import StudyState
 from validators import dciodvfy_errors
 
 pytestmark = [pytest.mark.slow, pytest.mark.peer]

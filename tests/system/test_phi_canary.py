@@ -29,7 +29,7 @@ from agent.dicom.peer import Destination
 from agent.dicom.sender import SendItem
 from reception import HOST, association_to, store
 from running import RunningNode, running
-from storage.records import Outcome, StudyState
+from storage.enums import Outcome, StudyState
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

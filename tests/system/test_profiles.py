@@ -13,7 +13,7 @@ from pydicom.uid import ComprehensiveSRStorage, JPEGLSLossless
 import demo_study
 from agent.demo.pacs import SimulatedPacs
 from running import RunningNode, running
-from storage.records import StudyState
+from storage.enums import StudyState
 
 pytestmark = pytest.mark.slow
 

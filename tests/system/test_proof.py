@@ -9,7 +9,7 @@ import demo_study
 from agent.demo.pacs import SimulatedPacs
 from proving_pacs import ProvingPacs, proving_pacs
 from running import RunningNode, running, wait_until
-from storage.records import DeliveryState, Proof, StudyState
+from storage.enums import DeliveryState, Proof, StudyState
 
 pytestmark = pytest.mark.slow
 

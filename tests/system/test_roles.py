@@ -8,7 +8,7 @@ import pytest
 import demo_study
 from agent.demo.pacs import SimulatedPacs
 from running import RunningNode, running
-from storage.records import StudyState
+from storage.enums import StudyState
 
 pytestmark = [pytest.mark.slow, pytest.mark.postgres]
 

@@ -15,7 +15,7 @@ import builders
 from agent.dicom import elements, headers, part10
 from agent.dicom.headers import HeaderError, HeaderMismatch
 from reception import encoded
-from storage.records import Priority
+from storage.enums import Priority
 
 EXPLICIT = str(uid.ExplicitVRLittleEndian)
 DEFLATED = str(uid.DeflatedExplicitVRLittleEndian)

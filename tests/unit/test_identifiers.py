@@ -8,7 +8,8 @@ import pytest
 import builders
 from agent.dicom import identifiers
 from agent.dicom.identifiers import ResultIdentity
-from storage.records import Analysis, Outcome, Pattern, Role, StudyUid
+from storage.enums import Outcome, Pattern, Role
+from storage.records import Analysis, StudyUid
 
 STUDY = StudyUid("1.2.3")
 

@@ -7,7 +7,8 @@ import pytest
 import verdicts
 from agent import model_comparison
 from agent.model_comparison import Pair
-from storage.records import Lesion, Mark, Outcome, StudyKey
+from storage.enums import Mark, Outcome
+from storage.records import Lesion, StudyKey
 
 ABNORMAL, NOTHING = Outcome.ABNORMAL, Outcome.NO_ABNORMALITY
 

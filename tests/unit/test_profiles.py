@@ -12,7 +12,7 @@ from agent.dicom.objects.profiles import (
     Slices,
     Syntax,
 )
-from storage.records import Role
+from storage.enums import Role
 
 OTHER = Profile(
     report=ReportClass.ENHANCED,

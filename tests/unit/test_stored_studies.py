@@ -6,7 +6,7 @@ import pytest
 
 from agent import stored_studies
 from agent.errors import ConfigurationError
-from storage.records import Mark
+from storage.enums import Mark
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -10,7 +10,8 @@ from agent.dicom.identifiers import ResultIdentity, identity_of
 from agent.dicom.objects import profiles
 from agent.dicom.objects.profiles import Profile
 from agent.dicom.source import SourceImages
-from storage.records import Analysis, Lesion, ResultObject, Role, SeriesDecision, StudyUid
+from storage.enums import Role
+from storage.records import Analysis, Lesion, ResultObject, SeriesDecision, StudyUid
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from agent.dicom.objects import equipment, planes, references, template
 from agent.dicom.objects.context import ResultContext
 from agent.dicom.source import SourceImages
 from agent.imaging.results import Findings
-from storage.records import Role
+from storage.enums import Role
 
 _SCALE = 1000
 _LARGEST = 4095

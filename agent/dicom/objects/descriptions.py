@@ -4,7 +4,8 @@ from highdicom import sr
 from pydicom.sr.coding import Code
 
 from agent.dicom import codes
-from storage.records import Analysis, Lesion, Level, Pattern, Side
+from storage.enums import Level, Pattern, Side
+from storage.records import Analysis, Lesion
 
 _PATTERNS = {
     Pattern.NONE: codes.NO_REGION,

@@ -13,7 +13,7 @@ from pydicom.uid import (
 )
 
 from agent.dicom.objects.profiles import MapValues, Profile, Syntax
-from storage.records import Role
+from storage.enums import Role
 
 # All lossless. Binary segmentations and float maps have no compressed form that peers read.
 _COMPRESSED: Final = {

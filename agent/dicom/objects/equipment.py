@@ -19,7 +19,7 @@ from agent.dicom.objects import profiles
 from agent.dicom.objects.context import ResultContext
 from agent.dicom.objects.profiles import LONGEST_DESCRIPTION
 from agent.dicom.wire import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from storage.records import Outcome, Role
+from storage.enums import Outcome, Role
 
 MANUFACTURER: Final = "NeuroSieve"
 

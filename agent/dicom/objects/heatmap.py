@@ -17,7 +17,7 @@ from agent.dicom.source import SourceImages
 from agent.imaging.render import Painter
 from agent.imaging.results import Findings
 from agent.imaging.volume import Volume
-from storage.records import Role
+from storage.enums import Role
 
 _MARGIN_SLICES = 3
 

@@ -5,7 +5,7 @@ from pydicom.dataset import Dataset
 from agent.dicom import codes
 from agent.dicom.objects import key_objects, planes
 from agent.dicom.objects.context import ResultContext
-from storage.records import Role
+from storage.enums import Role
 
 
 def build(context: ResultContext) -> Dataset:

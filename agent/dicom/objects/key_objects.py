@@ -10,7 +10,7 @@ from pydicom.sr.coding import Code
 from agent.dicom import codes, identifiers
 from agent.dicom.objects import equipment
 from agent.dicom.objects.context import ResultContext
-from storage.records import Role
+from storage.enums import Role
 
 
 def document(

@@ -12,7 +12,8 @@ from agent.dicom.objects.context import ResultContext
 from agent.dicom.objects.descriptions import rounded
 from agent.imaging import outline
 from agent.imaging.results import Findings
-from storage.records import Lesion, Outcome
+from storage.enums import Outcome
+from storage.records import Lesion
 
 _VERDICTS = {
     Outcome.ABNORMAL: (codes.ABNORMAL, codes.SUCCEEDED_WITH_FINDINGS),

@@ -13,7 +13,7 @@ from agent.dicom.objects import equipment, frames, planes
 from agent.dicom.objects.context import ResultContext
 from agent.dicom.objects.profiles import MapValues
 from agent.imaging.results import Findings
-from storage.records import Role
+from storage.enums import Role
 
 Values = NDArray[np.float32] | NDArray[np.uint16]
 

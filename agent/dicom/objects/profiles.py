@@ -6,7 +6,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from storage.records import Role
+from storage.enums import Role
 
 RESEARCH: Final = "RESEARCH"  # a word that every series description must hold
 LONGEST_DESCRIPTION: Final = 64  # characters of a VR LO (PS3.5 6.2)

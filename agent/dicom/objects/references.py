@@ -12,7 +12,8 @@ from agent.dicom import codes
 from agent.dicom.frames import Frame
 from agent.dicom.objects import equipment, template
 from agent.dicom.objects.context import ResultContext
-from storage.records import ResultObject, Role
+from storage.enums import Role
+from storage.records import ResultObject
 
 _IMAGES: Final = frozenset(
     {Role.SEGMENTATION, Role.HEATMAP, Role.PARAMETRIC_MAP, Role.DERIVED_SERIES}

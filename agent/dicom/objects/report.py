@@ -13,7 +13,7 @@ from agent.dicom.objects import equipment, key_objects, measurements, planes, re
 from agent.dicom.objects.context import ResultContext
 from agent.dicom.objects.profiles import ReportClass
 from agent.imaging.results import Findings
-from storage.records import Role
+from storage.enums import Role
 
 _CLASSES = {
     ReportClass.COMPREHENSIVE_3D: sr.Comprehensive3DSR,

@@ -9,7 +9,8 @@ from agent.dicom.objects import equipment, frames, planes
 from agent.dicom.objects.context import ResultContext
 from agent.dicom.source import SourceImages
 from agent.imaging.results import Findings
-from storage.records import Lesion, Role
+from storage.enums import Role
+from storage.records import Lesion
 
 # One colour a segment, alternating, so that neighbours can be told apart on grey (CIELab).
 _COLOURS = ((60.0, 60.0, 50.0), (70.0, -40.0, 45.0), (65.0, 10.0, -45.0), (75.0, 45.0, -20.0))

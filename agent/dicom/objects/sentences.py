@@ -4,7 +4,8 @@ from pydicom.dataset import Dataset
 
 from agent.dicom.frames import Frame
 from agent.dicom.objects.context import ResultContext
-from storage.records import INCOMPLETE, Outcome, Pattern, SeriesDecision
+from storage.enums import Outcome, Pattern
+from storage.records import INCOMPLETE, SeriesDecision
 
 _RESEARCH = "Research use only, not for diagnosis."
 
