@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from ssl import SSLContext
 from typing import Any, cast
@@ -26,6 +27,8 @@ END_SECONDS = 5.0  # how long the threads of an association may take to end
 IDLE_SECONDS = 60.0  # how long an association may stay silent
 
 MAXIMUM_PDU_BYTES = 1024 * 1024  # that we take (PS3.8 D.1): large, so that images are few fragments
+
+_LOOK_SECONDS = 0.05  # between two looks whether the other thread still lives
 
 _QUICK_ACK: int | None = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 
@@ -81,6 +84,13 @@ class _Gate(threading.Event):
         self.reached.set()
         return super().wait(timeout)
 
+    def hold(self, association: Association) -> None:
+        """Wait until the reactor stands here, or has ended: a peer may end what it has begun."""
+        end = time.monotonic() + NEGOTIATION_SECONDS
+        while association.is_alive() and time.monotonic() < end:
+            if self.reached.wait(_LOOK_SECONDS):
+                return
+
     def set(self) -> None:
         pass
 
@@ -98,7 +108,7 @@ def answers_for_us(association: Association) -> Iterator[None]:
     association._reactor_checkpoint = gate
     before.set()  # should the reactor wait there
     if association.is_established:
-        gate.reached.wait(NEGOTIATION_SECONDS)
+        gate.hold(association)
     try:
         yield
     finally:
