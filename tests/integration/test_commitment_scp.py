@@ -38,6 +38,9 @@ from storage.records import SopUid
 
 HOST = "127.0.0.1"
 COMMITMENT = (str(messages.SOP_CLASS), str(messages.SYNTAXES[0]))
+# Until the peer ends its association: nothing comes over it then, which its `release` would take
+# for ever to get over (see `exchange`).
+PATIENT = 5.0
 
 
 @dataclass(kw_only=True)
@@ -225,7 +228,7 @@ def test_a_peer_that_is_away_is_told_later(database_url: str, tmp_path: Path, as
         database_url,
         tmp_path,
         report_to=asker.destination,
-        linger_seconds=0.0,
+        linger_seconds=PATIENT,
         waits_seconds=(0.5, 0.5, 0.5, 0.5, 0.5, 0.5),
     ) as listener:
         with asking(listener.port) as association:
@@ -246,7 +249,7 @@ def test_a_peer_that_stays_away_is_given_up_after_some_tries(
         return [one.getMessage() for one in records]
 
     with listening(
-        database_url, tmp_path, report_to=nobody, linger_seconds=0.0, waits_seconds=(0.1,)
+        database_url, tmp_path, report_to=nobody, linger_seconds=PATIENT, waits_seconds=(0.1,)
     ) as listener:
         with asking(listener.port) as association:
             assert ask(association, [(str(MRImageStorage), "1.2.3")]) == 0
@@ -279,7 +282,7 @@ def test_too_many_requests_at_once_are_told_to_come_again(
 ) -> None:
     monkeypatch.setattr(commitment_scp, "MAXIMUM_WAITING", 2)
     with (
-        listening(database_url, tmp_path, linger_seconds=5.0) as listener,
+        listening(database_url, tmp_path, linger_seconds=PATIENT) as listener,
         asking(listener.port) as association,
     ):
         asked = [(str(MRImageStorage), "1.2.3")]
@@ -298,7 +301,7 @@ def test_while_the_database_is_away_nothing_is_vouched_for(
         ae_title="NEUROSIEVE",
         examine=away,  # type: ignore[arg-type]
         address_of=lambda _title, _address: asker.destination,
-        linger_seconds=0.0,
+        linger_seconds=PATIENT,
     )
     with served(tmp_path, provider) as port:
         with asking(port) as association:
